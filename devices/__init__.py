@@ -1,0 +1,1 @@
+"""Tree devices made from streams, recorders and registers."""

@@ -1,0 +1,1 @@
+"""The front-end board: emulated firmware and the tree device that drives it."""

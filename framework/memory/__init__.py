@@ -1,0 +1,1 @@
+"""Registers: models, blocks, transactions and the memory bus."""

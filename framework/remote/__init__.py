@@ -1,0 +1,1 @@
+"""Remote control of a tree: service, wire protocol, ZeroMQ server and client."""

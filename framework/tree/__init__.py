@@ -1,0 +1,1 @@
+"""The control tree: Root, Device, Variable, Command."""

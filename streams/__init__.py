@@ -1,0 +1,59 @@
+"""Frames, batches of frames and the stages they flow through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sapwood.extras import lazy_exports
+from sapwood.streams.batch import FrameBatch
+from sapwood.streams.counters import StageCounters
+from sapwood.streams.frame import Frame, FrameLock
+from sapwood.streams.gap import Gap
+from sapwood.streams.link import (
+    Master,
+    Slave,
+    StreamEnd,
+    connect,
+    disconnect,
+    downstream,
+    drain,
+    streamConnect,
+    streamConnectBiDir,
+)
+
+if TYPE_CHECKING:
+    from sapwood.streams.fifo import Fifo
+    from sapwood.streams.filter import Filter
+    from sapwood.streams.prbs import Prbs
+    from sapwood.streams.ratedrop import RateDrop
+
+__all__ = [
+    "Fifo",
+    "Filter",
+    "Frame",
+    "FrameBatch",
+    "FrameLock",
+    "Gap",
+    "Master",
+    "Prbs",
+    "RateDrop",
+    "Slave",
+    "StageCounters",
+    "StreamEnd",
+    "connect",
+    "disconnect",
+    "downstream",
+    "drain",
+    "streamConnect",
+    "streamConnectBiDir",
+]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "Fifo": "sapwood.streams.fifo",
+        "Filter": "sapwood.streams.filter",
+        "Prbs": "sapwood.streams.prbs",
+        "RateDrop": "sapwood.streams.ratedrop",
+    },
+)

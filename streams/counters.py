@@ -1,0 +1,52 @@
+"""What a stream stage has seen, in frames and bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["StageCounters"]
+
+
+@dataclass(slots=True)
+class StageCounters:
+    """Counters of one stage; read without a lock, written by the stage.
+
+    Attributes
+    ----------
+    frames, bytes
+        Accepted so far.
+    errors
+        Exceptions that sinks behind the stage raised.
+    blocked
+        How often an upstream call had to wait for room.
+    dropped
+        Reason -> frames not passed on; `dropped_bytes` likewise in bytes.
+    """
+
+    frames: int = 0
+    bytes: int = 0
+    errors: int = 0
+    blocked: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    dropped_bytes: dict[str, int] = field(default_factory=dict)
+
+    def accept(self, frames: int, nbytes: int) -> None:
+        """Count frames that came in."""
+        self.frames += frames
+        self.bytes += nbytes
+
+    def drop(self, reason: str, frames: int, nbytes: int = 0) -> None:
+        """Count frames that are not passed on."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + frames
+        self.dropped_bytes[reason] = self.dropped_bytes.get(reason, 0) + nbytes
+
+    @property
+    def dropped_total(self) -> int:
+        """Frames not passed on, whatever the reason."""
+        return sum(self.dropped.values())
+
+    def clear(self) -> None:
+        """Set every counter to zero."""
+        self.frames = self.bytes = self.errors = self.blocked = 0
+        self.dropped.clear()
+        self.dropped_bytes.clear()

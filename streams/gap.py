@@ -1,0 +1,30 @@
+"""A gap: frames that were lost, noted in stream order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Gap"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Frames that a stage dropped; travels downstream in order so that a recorder can note it.
+
+    Attributes
+    ----------
+    channel
+        Channel of the lost frames; None when they were of several.
+    frames, bytes
+        How much was lost.
+    reason
+        Short word, the key under which the stage counts it (``full``, ``oversize``, ...).
+    time
+        When, nanoseconds since the epoch; 0 = unknown.
+    """
+
+    channel: int | None
+    frames: int
+    bytes: int
+    reason: str
+    time: int = 0

@@ -1,0 +1,1 @@
+"""Pseudo-random frames: generator and checker."""
