@@ -311,12 +311,15 @@ def _payload_array(payload: BytesLike) -> NDArray[np.uint8]:
     if isinstance(payload, np.ndarray):
         if not payload.flags.c_contiguous:
             raise StreamError("The payload of a batch must be contiguous", seen=f"strides {payload.strides}")
-        return payload.reshape(-1).view(np.uint8)
+        flat = payload.ndim == 1 and payload.dtype == np.uint8
+        return payload if flat else payload.reshape(-1).view(np.uint8)
     return np.frombuffer(payload, np.uint8)
 
 
 def _gather_bytes(batch: FrameBatch) -> NDArray[np.uint8]:
     """Return the frames' bytes one after the other, copied; frames of one size move at once."""
+    if not len(batch):
+        return np.empty(0, np.uint8)
     rows = batch.rows()
     if rows is not None:
         return np.ascontiguousarray(rows).reshape(-1)

@@ -263,7 +263,8 @@ def _slave_of(end: Any, sign: str = ">>") -> Slave:
     hook = getattr(end, "_getStreamSlave", None)
     slave = hook() if hook is not None else None
     if not isinstance(slave, Slave):
-        raise LinkError(f"Attempt to use {sign} with incompatible stream slave", seen=repr(end))
+        article = "an " if sign == "==" else ""
+        raise LinkError(f"Attempt to use {sign} with {article}incompatible stream slave", seen=repr(end))
     return slave
 
 
@@ -283,8 +284,8 @@ connect = streamConnect
 
 def streamConnectBiDir(a: Any, b: Any) -> None:
     """Link two ends in both directions."""
-    masters = _master_of(a, "=="), _master_of(b, "==")
     slaves = _slave_of(a, "=="), _slave_of(b, "==")
+    masters = _master_of(a, "=="), _master_of(b, "==")
     masters[0]._addSlave(slaves[1])
     masters[1]._addSlave(slaves[0])
 

@@ -1,0 +1,262 @@
+"""Links: operators, delivery order, errors, adaptors, draining."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from sapwood.errors import LinkError, StreamError
+from sapwood.streams import (
+    Frame,
+    FrameBatch,
+    Gap,
+    Master,
+    Slave,
+    StreamEnd,
+    connect,
+    disconnect,
+    downstream,
+    drain,
+    streamConnectBiDir,
+)
+
+
+class Keep(Slave):
+    """Keeps what it gets, frame by frame."""
+
+    def __init__(self, log: list[tuple[str, bytes]] | None = None, name: str = "") -> None:
+        super().__init__()
+        self.log = [] if log is None else log
+        self.name = name
+        self.gaps: list[Gap] = []
+
+    def _acceptFrame(self, frame: Frame) -> None:
+        self.log.append((self.name, bytes(frame)))
+
+    def _acceptGap(self, gap: Gap) -> None:
+        self.gaps.append(gap)
+
+
+class KeepBatches(Slave):
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[FrameBatch] = []
+
+    def _acceptBatch(self, batch: FrameBatch) -> None:
+        self.batches.append(batch)
+
+
+class Broken(Slave):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+    def _acceptFrame(self, frame: Frame) -> None:
+        raise ValueError(self.text)
+
+
+class Through(Slave, Master):
+    """Passes frames on."""
+
+    def __init__(self) -> None:
+        Slave.__init__(self)
+        Master.__init__(self)
+        self.drained: list[str] = []
+
+    def _acceptFrame(self, frame: Frame) -> None:
+        self._sendFrame(frame)
+
+
+class Hooked(StreamEnd):
+    """Offers ends by hooks, as tree devices do."""
+
+    def __init__(self) -> None:
+        self.master, self.slave = Master(), Keep()
+
+    def _getStreamMaster(self) -> Master:
+        return self.master
+
+    def _getStreamSlave(self) -> Slave:
+        return self.slave
+
+
+def test_operators_return_the_operand_that_chains() -> None:
+    a, b, c = Master(), Through(), Keep()
+    assert (a >> b) is b
+    assert (b >> c) is c
+    other = Master()
+    assert (c << other) is other
+    a._sendFrame(Frame(b"1"))
+    other._sendFrame(Frame(b"2"))
+    assert [data for _, data in c.log] == [b"1", b"2"]
+
+
+def test_slaves_are_served_in_reverse_order_of_connection() -> None:
+    log: list[tuple[str, bytes]] = []
+    master = Master()
+    for name in "ABC":
+        master >> Keep(log, name)
+    master._sendFrame(Frame(b"x"))
+    assert [name for name, _ in log] == ["C", "B", "A"]
+
+
+def test_hooks_are_followed_on_both_sides() -> None:
+    a, b = Hooked(), Hooked()
+    assert (a >> b) is b
+    a.master._sendFrame(Frame(b"hello"))
+    assert b.slave.log == [("", b"hello")]
+
+
+def test_equality_joins_bidirectional_ends_and_is_identity_otherwise() -> None:
+    a, b = Hooked(), Hooked()
+    joined = a == b
+    assert joined is False
+    a.master._sendFrame(Frame(b"1"))
+    b.master._sendFrame(Frame(b"2"))
+    assert (b.slave.log, a.slave.log) == ([("", b"1")], [("", b"2")])
+    master = Master()
+    assert master == master
+    assert master != None  # noqa: E711  # must not raise
+    assert master not in [Master(), Keep()]
+    assert a == a  # must not link a to itself
+    assert a.master._slaveCount() == 1
+    assert len({a, b}) == 2
+
+
+def test_wrong_ends_are_refused() -> None:
+    with pytest.raises(LinkError, match="Attempt to use >> with incompatible stream slave"):
+        Master() >> 3
+    with pytest.raises(LinkError, match="Attempt to use << with incompatable stream master"):
+        Keep() << Keep()
+    with pytest.raises(LinkError, match="Attempt to use == with an incompatible stream slave"):
+        streamConnectBiDir(Master(), Master())
+    with pytest.raises(TypeError):
+        connect(Keep(), Keep())
+
+
+def test_links_can_be_removed_one_at_a_time() -> None:
+    master, sink = Master(), Keep()
+    master >> sink
+    master >> sink
+    assert master._slaveCount() == 2
+    disconnect(master, sink)
+    master._sendFrame(Frame(b"once"))
+    assert len(sink.log) == 1
+    disconnect(master, sink)
+    with pytest.raises(LinkError, match="is not linked"):
+        disconnect(master, sink)
+
+
+def test_a_failing_slave_does_not_keep_frames_from_the_others() -> None:
+    master, good = Master(), Keep()
+    master >> good
+    master >> Broken("one")
+    with pytest.raises(ValueError, match="one"):
+        master._sendFrame(Frame(b"x"))
+    master >> Broken("two")
+    with pytest.raises(StreamError) as caught:
+        master._sendFrame(Frame(b"y"))
+    assert [str(problem) for problem in caught.value.problems] == ["two", "one"]
+    assert [data for _, data in good.log] == [b"x", b"y"]
+
+
+def test_batch_reaches_a_frame_sink_and_frame_a_batch_sink() -> None:
+    master, by_frame, by_batch = Master(), Keep(), KeepBatches()
+    master >> by_frame
+    master >> by_batch
+    batch = FrameBatch.gather([Frame(b"a", channel=1), Frame(b"bc", channel=2)])
+    master._sendBatch(batch)
+    master._sendFrame(Frame(b"d", flags=3))
+    assert [data for _, data in by_frame.log] == [b"a", b"bc", b"d"]
+    assert by_batch.batches[0] is batch
+    assert by_batch.batches[1].flags.tolist() == [3]
+
+
+def test_the_most_derived_override_is_the_native_one() -> None:
+    class Tagged(KeepBatches):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: list[bytes] = []
+
+        def _acceptFrame(self, frame: Frame) -> None:
+            self.seen.append(bytes(frame))
+
+    class Plain(Tagged):
+        pass
+
+    for kind in (Tagged, Plain):
+        sink = kind()
+        sink._acceptBatch(FrameBatch.gather([Frame(b"a"), Frame(b"b")]))
+        assert sink.seen == [b"a", b"b"]
+        assert sink.batches == []
+
+
+def test_plain_slave_counts_frames_and_batches() -> None:
+    sink = Slave()
+    sink._acceptFrame(Frame(b"abc"))
+    sink._acceptBatch(FrameBatch.gather([Frame(b"a"), Frame(b"bb")]))
+    assert (sink.getFrameCount(), sink.getByteCount()) == (3, 6)
+
+
+def test_debug_logs_the_first_bytes(caplog: pytest.LogCaptureFixture) -> None:
+    sink = Slave()
+    sink.setDebug(2, "probe")
+    sink._acceptFrame(Frame(b"\x01\x02\x03", error=5))
+    assert caplog.records[0].name == "sapwood.probe"
+    assert "Got Size=3, Error=5, Data: 01 02" in caplog.text
+
+
+def test_gaps_pass_through_stages_in_order() -> None:
+    master, stage, sink = Master(), Through(), Keep()
+    master >> stage >> sink
+    gap = Gap(channel=None, frames=3, bytes=30, reason="full")
+    master._sendGap(gap)
+    assert sink.gaps == [gap]
+
+
+def test_without_slaves_frames_are_discarded() -> None:
+    master = Master()
+    master._sendFrame(Frame(b"x"))
+    master._sendBatch(FrameBatch.empty())
+
+
+def test_master_works_without_its_constructor() -> None:
+    class Lazy(Master, Slave):
+        def __init__(self) -> None:
+            pass
+
+    lazy, sink = Lazy(), Keep()
+    lazy >> sink
+    lazy._sendFrame(Frame(b"x"))
+    lazy._acceptFrame(Frame(b"y"))
+
+
+def test_drain_visits_stages_after_all_that_feed_them() -> None:
+    order: list[str] = []
+
+    class Stage(Through):
+        def __init__(self, name: str, done: bool = True) -> None:
+            super().__init__()
+            self.name, self.done = name, done
+
+        def _drain(self, deadline: float) -> bool:
+            order.append(self.name)
+            return self.done
+
+    source, a, b, last = Master(), Stage("a"), Stage("b"), Stage("last", done=False)
+    source >> last
+    source >> a >> b >> last
+    last >> a  # a loop must not hang
+    assert drain(source, time.monotonic() + 1) is False
+    assert sorted(order) == ["a", "b", "last"]
+    assert order.index("a") < order.index("b")
+    assert len(downstream(source)) == 3
+
+
+def test_drain_without_a_loop_is_in_link_order() -> None:
+    source, a, b, last = Master(), Through(), Through(), Keep()
+    source >> last
+    source >> b >> last
+    source >> a >> b
+    assert downstream(source) == [a, b, last]
