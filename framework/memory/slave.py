@@ -1,0 +1,85 @@
+"""The answering end of a register bus."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakValueDictionary
+
+from sapwood.memory.link import busConnect
+from sapwood.memory.transaction import Transaction
+
+__all__ = ["MAX_ACCESS", "Slave"]
+
+MAX_ACCESS = 0xFFFFFFFF
+"""Largest access of a slave without a limit of its own (bytes)."""
+
+UNCONNECTED = "Unsupported transaction using unconnected memory bus"
+
+_next_slave: Callable[[], int] = itertools.count(1).__next__
+
+
+class Slave:
+    """Base of everything that answers register accesses: override ``_doTransaction``.
+
+    Parameters
+    ----------
+    min, max
+        Smallest and largest access in bytes; addresses and sizes are multiples of `min`.
+    """
+
+    coalesce = False
+    """Whether contiguous words of one bulk operation may be joined into one access."""
+
+    def __init__(self, min: int = 4, max: int = MAX_ACCESS) -> None:
+        self._busMin = min
+        self._busMax = max
+        self._slaveId = _next_slave()
+        self._slaveName = f"Unnamed_{self._slaveId}"
+        self._busPending: WeakValueDictionary[int, Transaction] = WeakValueDictionary()
+        self.lastAnswer = 0.0
+
+    def setName(self, name: str) -> None:
+        """Set the name shown in messages."""
+        self._slaveName = name
+
+    def _doTransaction(self, transaction: Transaction) -> None:
+        """Execute `transaction`, here or later in any thread; to be overridden."""
+        transaction.error(UNCONNECTED)
+
+    def _doMinAccess(self) -> int:
+        return self._busMin
+
+    def _doMaxAccess(self) -> int:
+        return self._busMax
+
+    def _doAddress(self) -> int:
+        return 0
+
+    def _doSlaveId(self) -> int:
+        return self._slaveId
+
+    def _doSlaveName(self) -> str:
+        return self._slaveName
+
+    def _addTransaction(self, transaction: Transaction) -> None:
+        """Keep `transaction` findable by its id for as long as somebody waits for it."""
+        transaction._keeper = self
+        self._busPending[transaction._id] = transaction
+
+    def _getTransaction(self, id: int) -> Transaction | None:
+        """Take the pending transaction `id`, or None; the timers of the others start anew."""
+        transaction = self._busPending.pop(id, None)
+        if transaction is not None:
+            self.lastAnswer = time.monotonic()
+        return transaction
+
+    def _getMemorySlave(self) -> Slave:
+        return self
+
+    def __lshift__(self, master: Any) -> Any:
+        """Connect ``slave << master`` and return `master`."""
+        busConnect(master, self)
+        return master
