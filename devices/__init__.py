@@ -1,1 +1,58 @@
-"""Tree devices made from streams, recorders and registers."""
+"""Tree devices made from streams, recorders and registers.
+
+Names are imported when first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sapwood.extras import lazy_exports
+
+if TYPE_CHECKING:
+    from sapwood.devices.board.device import FrontEndBoard
+    from sapwood.devices.board.firmware import FrontEndFirmware
+    from sapwood.devices.datawriter import DataWriter
+    from sapwood.devices.prbs import PrbsPair, PrbsRx, PrbsTx
+    from sapwood.devices.reader import StreamReader
+    from sapwood.devices.stage import Fifo, Filter, RateDrop, StageDevice
+    from sapwood.devices.variable import Variable
+    from sapwood.devices.variable import Variable as StreamVariable
+    from sapwood.devices.writer import StreamWriter
+
+__all__ = [
+    "DataWriter",
+    "Fifo",
+    "Filter",
+    "FrontEndBoard",
+    "FrontEndFirmware",
+    "PrbsPair",
+    "PrbsRx",
+    "PrbsTx",
+    "RateDrop",
+    "StageDevice",
+    "StreamReader",
+    "StreamVariable",
+    "StreamWriter",
+    "Variable",
+]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "DataWriter": "sapwood.devices.datawriter",
+        "Fifo": "sapwood.devices.stage",
+        "Filter": "sapwood.devices.stage",
+        "FrontEndBoard": "sapwood.devices.board.device",
+        "FrontEndFirmware": "sapwood.devices.board.firmware",
+        "PrbsPair": "sapwood.devices.prbs",
+        "PrbsRx": "sapwood.devices.prbs",
+        "PrbsTx": "sapwood.devices.prbs",
+        "RateDrop": "sapwood.devices.stage",
+        "StageDevice": "sapwood.devices.stage",
+        "StreamReader": "sapwood.devices.reader",
+        "StreamVariable": "sapwood.devices.variable",
+        "StreamWriter": "sapwood.devices.writer",
+        "Variable": "sapwood.devices.variable",
+    },
+)

@@ -9,11 +9,12 @@ from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
+
 from sapwood.devices.board.waveform import Pulse, PulseWaveform
 from sapwood.streams import FrameBatch, Master
-from sapwood.streams.prbs import TAPS, generate
+from sapwood.streams.prbs.generator import Generator
 
-__all__ = ["Channel", "Pattern", "Settings"]
+__all__ = ["LARGEST", "Channel", "Pattern", "Settings"]
 
 BATCH_BYTES = 1 << 20
 CATCH_UP_S = 1.0  # seconds of frames made up for after a stall; older ones are skipped
@@ -88,7 +89,7 @@ class Channel:
         self._settings = settings
         self._start: float | None = None
         self._issued = 0
-        self._sequence = 0
+        self._prbs = Generator()
         self._word = 0
         self._waveform: PulseWaveform | None = None
 
@@ -186,8 +187,7 @@ class Channel:
 
     def _content(self, settings: Settings, count: int, size: int) -> NDArray[np.uint8]:
         if settings.pattern is Pattern.PRBS:
-            first, self._sequence = self._sequence, (self._sequence + count) & 0xFFFFFFFF
-            return generate(32, TAPS, first, count, size)
+            return self._prbs.frames(count, size)
         if settings.pattern is Pattern.Counter:
             words = count * (size // 4)
             first, self._word = self._word, (self._word + words) & 0xFFFFFFFF

@@ -14,14 +14,14 @@ from sapwood.devices.board.registers import Register, RegisterSpace
 from sapwood.errors import StreamError
 from sapwood.streams import Master, drain
 
-__all__ = ["BUILD_STAMP", "CHANNEL_STRIDE", "VERSION", "FrontEndFirmware"]
+__all__ = ["BUILD_STAMP", "BUILD_STAMP_BYTES", "CHANNEL_STRIDE", "VERSION", "FrontEndFirmware"]
 
 VERSION = 0x01000000
 BUILD_STAMP = "FrontEndFirmware: sapwood emulator"
 CHANNEL_STRIDE = 0x100
 TICK_S = 0.005  # paced channels are served at most this often, so that fast ones send batches
 JOIN_S = 5.0
-STAMP_BYTES = 64
+BUILD_STAMP_BYTES = 64
 SETTINGS = ("Enable", "Rate", "Size", "Pattern", "Amplitude", "Noise", "Period")  # words 0..6
 
 logger = logging.getLogger("sapwood.devices.FrontEndFirmware")
@@ -201,7 +201,7 @@ class FrontEndFirmware(RegisterSpace):
     # ----- registers
 
     def _add_global_registers(self) -> None:
-        stamp = int.from_bytes(BUILD_STAMP.encode().ljust(STAMP_BYTES, b"\0"), "little")
+        stamp = int.from_bytes(BUILD_STAMP.encode().ljust(BUILD_STAMP_BYTES, b"\0"), "little")
         dna = 0x53415057_4F4F4400 | len(self.channels)
         for register in (
             Register("FpgaVersion", 0x000, lambda: VERSION),
@@ -211,7 +211,7 @@ class FrontEndFirmware(RegisterSpace):
             Register("Run", 0x010, lambda: int(self._run), self._set_run),
             Register("CountReset", 0x014, None, self._reset_counts),
             Register("DeviceDna", 0x018, lambda: dna, size=8),
-            Register("BuildStamp", 0x040, lambda: stamp, size=STAMP_BYTES),
+            Register("BuildStamp", 0x040, lambda: stamp, size=BUILD_STAMP_BYTES),
         ):
             self.addRegister(register)
 

@@ -51,8 +51,8 @@ class RegisterSpace(Slave):
 
     A register wider than a word is read at one instant by a transaction that covers it. A
     transaction that names an unknown address, writes a read-only register, reads a write-only
-    one or carries an illegal value is answered with an error text and changes nothing before
-    the word at fault.
+    one or carries an illegal value is answered with an error text. Such a write changes nothing,
+    except that words before an illegal value are stored.
     """
 
     def __init__(self, registers: Iterable[Register] = ()) -> None:
