@@ -1,0 +1,155 @@
+"""What a file format offers: the protocols behind `sapwood.fileio.open` and `convert`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sapwood.errors import FormatError
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from sapwood.fileio.table import Table, TableInfo
+    from sapwood.streams import FrameBatch
+
+__all__ = [
+    "CHUNK_BYTES",
+    "CLEAN",
+    "LOSS",
+    "MAGIC",
+    "NO",
+    "PLAUSIBLE",
+    "UNREADABLE",
+    "Format",
+    "FrameReader",
+    "PathLike",
+    "Reader",
+    "Report",
+    "Sink",
+]
+
+PathLike = str | os.PathLike[str]
+
+CHUNK_BYTES = 16 << 20  # bytes of file that a reader looks at together, by default
+
+NO, PLAUSIBLE, MAGIC = 0, 1, 2  # answers of Format.detect
+CLEAN, LOSS, UNREADABLE = "clean", "loss", "unreadable"  # Report.status
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found in a file, or saved from it.
+
+    Parameters
+    ----------
+    status
+        ``clean``, ``loss`` (part of it is damaged) or ``unreadable`` (nothing could be read).
+    good
+        Whole records.
+    lost
+        Records known to be lost, at least.
+    torn_bytes
+        Bytes that belong to no whole record.
+    problems
+        One sentence each, with file and offset.
+    """
+
+    status: str = CLEAN
+    good: int = 0
+    lost: int = 0
+    torn_bytes: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+class Reader(Protocol):
+    """An open recording of any format."""
+
+    def info(self) -> dict[str, Any]:
+        """Return a summary that JSON can hold."""
+        ...
+
+    def tables(self) -> Sequence[TableInfo]:
+        """Return what the recording holds; counts are exact."""
+        ...
+
+    def chunks(
+        self, table: str, start: int = 0, stop: int | None = None, nbytes: int = CHUNK_BYTES
+    ) -> Iterator[Table]:
+        """Yield rows `start` to `stop` of `table`, about `nbytes` of the file at a time."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the files; what was yielded stays valid."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class FrameReader(Reader, Protocol):
+    """An open recording of frames: its one table is also there as batches."""
+
+    def batches(self, *, nbytes: int = CHUNK_BYTES) -> Iterator[FrameBatch]:
+        """Yield all frames in order, about `nbytes` of the file at a time."""
+        ...
+
+    def read(self) -> FrameBatch:
+        """Return all frames as one batch."""
+        ...
+
+
+class Sink(Protocol):
+    """A file being written from tables."""
+
+    def write(self, table: Table) -> None:
+        """Append the rows of `table`."""
+        ...
+
+    def sync(self) -> None:
+        """Hand everything written so far to the disk."""
+        ...
+
+    def close(self) -> None:
+        """Complete the file."""
+        ...
+
+    def abort(self) -> None:
+        """Give up; what lies on disk is not usable."""
+        ...
+
+
+class Format(Protocol):
+    """A file format. What a format does not override it cannot do, and says so."""
+
+    name: str
+    endings: tuple[str, ...] = ()
+
+    def detect(self, head: bytes, path: str) -> int:
+        """Return NO, PLAUSIBLE or MAGIC for a file that begins with `head`."""
+        return NO
+
+    def open(self, path: PathLike, **options: Any) -> Reader:
+        """Open a recording for reading."""
+        raise self._cannot("be read", path)
+
+    def create(self, path: PathLike, **options: Any) -> Sink:
+        """Begin a new file; options: ``tables``, the `TableInfo` of what will be written."""
+        raise self._cannot("be written by conversion", path)
+
+    def verify(self, path: PathLike) -> Report:
+        """Check a recording without changing it."""
+        raise self._cannot("be verified", path)
+
+    def recover(self, path: PathLike, out: PathLike) -> Report:
+        """Write everything whole in `path` to the new file `out`."""
+        raise self._cannot("be recovered", path)
+
+    def _cannot(self, what: str, path: PathLike) -> FormatError:
+        return FormatError(f"Files of format {self.name} cannot {what}", file=path)

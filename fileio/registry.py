@@ -1,0 +1,230 @@
+"""Which formats there are, and which one a file has."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from sapwood.errors import FileError, FormatError, nearest
+from sapwood.fileio.chain import chain_of, single_recording
+from sapwood.fileio.formats import MAGIC, NO, Format, PathLike, Reader, Sink
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+__all__ = ["create", "detect", "find", "formats", "open", "register"]
+
+GROUP = "sapwood.formats"
+HEAD_BYTES = 4096  # what `Format.detect` is shown of a file
+
+# Known without asking the installed packages: name -> home.
+_BUILT_IN = {
+    "rogue": "sapwood.fileio.rogue.format:ROGUE",
+    "rogue-raw": "sapwood.fileio.rogue.format:ROGUE_RAW",
+    "npz": "sapwood.fileio.sinks.npz:NPZ",
+    "csv": "sapwood.fileio.sinks.csv:CSV",
+}
+_ALIASES = {"raw": "rogue-raw"}
+_ASKED_LAST = "rogue"  # it has no magic
+
+_LOCK = threading.Lock()
+_loaded: dict[str, Format] = {}
+_broken: dict[str, str] = {}  # formats of others that could not be imported, and why
+
+
+def register(format: Format) -> None:
+    """Add `format` for this process, or replace the one of its name.
+
+    Installed packages are found by themselves, through the entry-point group
+    ``sapwood.formats``: name = ``module:object``.
+    """
+    with _LOCK:
+        _loaded[format.name] = format
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in _BUILT_IN}
+
+
+def _load_built_in(name: str) -> Format:
+    if name not in _loaded:
+        module, _, attribute = _BUILT_IN[name].partition(":")
+        found: Format = getattr(importlib.import_module(module), attribute)
+        with _LOCK:
+            _loaded.setdefault(name, found)
+    return _loaded[name]
+
+
+def _load_others() -> None:
+    for name, point in _entry_points().items():
+        if name in _loaded or name in _broken:
+            continue
+        try:
+            found = point.load()
+        except Exception as error:  # noqa: BLE001  # somebody else's package must not stop ours
+            _broken[name] = f"{name} ({point.value}): {error}"
+            continue
+        with _LOCK:
+            _loaded.setdefault(name, found)
+
+
+def formats() -> dict[str, Format]:
+    """Return every format by its name: the built-in ones, then those of installed packages."""
+    for name in _BUILT_IN:
+        _load_built_in(name)
+    _load_others()
+    return dict(_loaded)
+
+
+def find(name: str) -> Format:
+    """Return the format called `name`.
+
+    Raises
+    ------
+    FormatError
+        When there is none; the text lists those that exist.
+    """
+    key = _ALIASES.get(name.lower(), name.lower())
+    if key in _loaded:
+        return _loaded[key]
+    if key in _BUILT_IN:
+        return _load_built_in(key)
+    known = formats()
+    if key in known:
+        return known[key]
+    if name in known:
+        return known[name]
+    near = nearest(name, [*known, *_ALIASES])
+    raise FormatError(
+        f"There is no format {name!r}",
+        expected=", ".join(known),
+        hint=f"Did you mean: {', '.join(near)}?" if near else None,
+        problems=_broken.values(),
+    )
+
+
+def detect(path: PathLike) -> Format:
+    """Return the format of the file, chain or folder `path`.
+
+    A format that finds its magic wins over those that find the file plausible. Rogue files have
+    no magic: that format is asked last.
+
+    Raises
+    ------
+    FileError
+        When there is no such file, or it cannot be read.
+    FormatError
+        When no format or several fit; the text names the candidates.
+    """
+    return _detect(_first_file(path))
+
+
+def _first_file(path: PathLike) -> str:
+    name = os.fspath(path)
+    if os.path.isdir(name):
+        return single_recording(name, _is_recording)
+    return chain_of(name)[0]
+
+
+def _is_recording(path: str) -> bool:
+    try:
+        _detect(path)
+    except FileError:
+        return False
+    return True
+
+
+def _detect(path: str) -> Format:
+    head = _head(path)
+    known = formats()
+    answers = {
+        name: answer
+        for name, format in known.items()
+        if name != _ASKED_LAST and (answer := format.detect(head, path)) != NO
+    }
+    best = [name for name, answer in answers.items() if answer == MAGIC] or list(answers)
+    if not best and known[_ASKED_LAST].detect(head, path):
+        best = [_ASKED_LAST]
+    if len(best) == 1:
+        return known[best[0]]
+    if best:
+        raise FormatError(
+            f"{path} may be of several formats: {', '.join(best)}", file=path, hint="Name the format."
+        )
+    seen = f"{len(head)} bytes that begin {head[:8].hex(' ')}" if head else "an empty file"
+    raise FormatError(
+        f"The format of {path} is not known",
+        file=path,
+        expected=f"one of {', '.join(known)}",
+        seen=seen,
+        hint="Name the format if you know it; raw recordings are never recognised.",
+        problems=_broken.values(),
+    )
+
+
+def _head(path: str) -> bytes:
+    from sapwood.fileio.mapped import MappedFile
+
+    with MappedFile(path) as file:
+        return file.data[:HEAD_BYTES].tobytes()
+
+
+def open(path: PathLike, format: str | None = None, **options: Any) -> Reader:
+    """Open a recording of any format for reading.
+
+    Parameters
+    ----------
+    path
+        A file, the ``.1`` or the bare name of a chain of parts, or a folder that holds one
+        recording.
+    format
+        Its name, see `formats`; found by looking at the file when left out.
+    options
+        Those of the format, for example ``single=True`` (this part alone) and
+        ``config_channel`` for Rogue files.
+
+    Raises
+    ------
+    FileError
+        When there is no such file, or it cannot be read.
+    FormatError
+        When the format is not known, or the file is not of it.
+    """
+    if format is not None:
+        return find(format).open(path, **options)
+    first = _first_file(path)
+    return _detect(first).open(first if os.path.isdir(path) else path, **options)
+
+
+def create(path: PathLike, format: str | None = None, **options: Any) -> Sink:
+    """Begin a new file of the format named, or of the one that the ending of `path` stands for.
+
+    Raises
+    ------
+    FormatError
+        When there is no such format, or it cannot be written.
+    """
+    return (find(format) if format is not None else by_ending(path)).create(path, **options)
+
+
+def by_ending(path: PathLike) -> Format:
+    """Return the format whose files end like `path`.
+
+    Raises
+    ------
+    FormatError
+        When there is none; the text lists the endings.
+    """
+    name = os.path.basename(os.fspath(path)).lower()
+    known = formats()
+    for format in known.values():
+        if name.endswith(format.endings):
+            return format
+    endings = sorted({ending for format in known.values() for ending in format.endings})
+    raise FormatError(
+        f"No format is known by the ending of {name}", file=path, expected=" or ".join(endings)
+    )

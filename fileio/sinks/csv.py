@@ -1,0 +1,100 @@
+"""Text of comma-separated values: one line a row, ragged columns as their place and size."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+from typing import Any
+
+import numpy as np
+
+from sapwood.errors import FileError
+from sapwood.fileio.formats import Format, PathLike
+from sapwood.fileio.table import Table
+
+__all__ = ["CSV", "CsvFormat", "CsvSink"]
+
+
+class CsvSink:
+    """Writes one table as text.
+
+    One-dimensional columns become fields of their name. A ragged column becomes its ``start``,
+    the byte of the source file where the values of the row begin, and its ``size``; when
+    a table has several, they are called ``<column>_start`` and ``<column>_size``. The values
+    themselves are not written.
+
+    Parameters
+    ----------
+    path
+        The file, created or truncated.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        self._path = os.fspath(path)
+        self._file = open(path, "w", newline="", encoding="utf-8")  # noqa: SIM115  # closed by close and abort
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._table: str | None = None
+
+    def write(self, table: Table) -> None:
+        """Append the rows of `table`.
+
+        Raises
+        ------
+        FileError
+            When it is not the table that was begun with, or has columns of several dimensions.
+        """
+        fields = self._fields(table)
+        if self._table is None:
+            self._table = table.name
+            self._writer.writerow(fields)
+        elif self._table != table.name:
+            raise FileError("A CSV file holds one table", expected=self._table, seen=table.name)
+        self._writer.writerows(zip(*fields.values(), strict=True))
+
+    def _fields(self, table: Table) -> dict[str, list[Any]]:
+        several = sum(column.ragged for column in table.columns.values()) > 1
+        base = int(table.attributes.get("base", 0))
+        fields: dict[str, list[Any]] = {}
+        for name, column in table.columns.items():
+            if column.start is not None and column.size is not None:
+                prefix = f"{name}_" if several else ""
+                fields[f"{prefix}start"] = (column.start * column.values.itemsize + base).tolist()
+                fields[f"{prefix}size"] = column.size.tolist()
+            elif column.values.ndim == 1:
+                fields[name] = np.asarray(column.values).tolist()
+            else:
+                raise FileError(
+                    f"Column {name} cannot be written as CSV",
+                    expected="one dimension",
+                    seen=column.values.shape,
+                )
+        return fields
+
+    def sync(self) -> None:
+        """Hand everything written so far to the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Complete the file."""
+        self._file.close()
+
+    def abort(self) -> None:
+        """Close the file as it is."""
+        with contextlib.suppress(OSError):  # what is not yet on the disk need not get there
+            self._file.close()
+
+
+class CsvFormat(Format):
+    """Comma-separated values, written only."""
+
+    name = "csv"
+    endings = (".csv",)
+
+    def create(self, path: PathLike, **options: Any) -> CsvSink:
+        """Begin a CSV file."""
+        return CsvSink(path)
+
+
+CSV = CsvFormat()
