@@ -1,0 +1,91 @@
+"""Every disk call of the recorders, one small method each: the place where faults are injected."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Sequence
+
+__all__ = ["Buffer", "FileLayer"]
+
+# What can be handed to the system as bytes: bytes, bytearray, memoryview, contiguous u1 array.
+Buffer = bytes | bytearray | memoryview
+
+_NEW_FILE_MODE = 0o666  # less the umask
+
+
+class FileLayer:
+    """The disk as a recorder sees it.
+
+    Methods raise `OSError` as the system does. Tests and special disks subclass it.
+    """
+
+    def open(self, path: str, *, exclusive: bool) -> int:
+        """Open `path` for writing from byte 0 and return its descriptor.
+
+        Parameters
+        ----------
+        path
+            The file; its folder must exist.
+        exclusive
+            True: the file must not exist yet. False: an existing one is truncated.
+
+        Raises
+        ------
+        FileExistsError
+            When `exclusive` and something of that name exists.
+        """
+        flags = os.O_RDWR | os.O_CREAT | (os.O_EXCL if exclusive else os.O_TRUNC)
+        return os.open(path, flags, _NEW_FILE_MODE)
+
+    def writev(self, fd: int, buffers: Sequence[Buffer]) -> int:
+        """Write the buffers one after the other; return the bytes taken, maybe fewer than given."""
+        return os.writev(fd, buffers)
+
+    def fdatasync(self, fd: int) -> None:
+        """Return when everything written to `fd` lies on the disk; devices have nothing to sync."""
+        try:
+            os.fdatasync(fd)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+
+    def truncate(self, fd: int, size: int) -> None:
+        """Cut the file back to `size` bytes."""
+        os.ftruncate(fd, size)
+
+    def close(self, fd: int) -> None:
+        """Give the descriptor back."""
+        os.close(fd)
+
+    def exists(self, path: str) -> bool:
+        """Tell whether something of this name exists, a dangling link included."""
+        return os.path.lexists(path)
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names in `folder`."""
+        return os.listdir(folder)
+
+    def remove(self, path: str) -> None:
+        """Delete a file."""
+        os.unlink(path)
+
+    def rename(self, source: str, target: str) -> None:
+        """Give a file its final name, replacing what has it."""
+        os.replace(source, target)
+
+    def sync_dir(self, folder: str) -> None:
+        """Return when the names in `folder` lie on the disk, where its file system can promise that."""
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise
+        finally:
+            os.close(fd)
+
+    def free(self, folder: str) -> int:
+        """Return the free bytes of the disk that holds `folder`."""
+        return shutil.disk_usage(folder).free

@@ -1,0 +1,650 @@
+"""The recorder: state, files, group commit and counters of a recording, for any byte format."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Protocol
+
+from sapwood.errors import RecorderFault, StreamError
+from sapwood.fileio.committer import Commit, Committer, SyncFailure
+from sapwood.fileio.filelayer import Buffer, FileLayer
+from sapwood.fileio.parts import Part, PartChain, write_all
+from sapwood.fileio.stage import Records, SingleRecord, Stage
+from sapwood.fileio.watermark import RateMeter, RecorderCounters, Watermark
+from sapwood.streams import Frame, FrameBatch, Gap
+
+__all__ = ["CLOSED", "FAULT", "RECORDING", "Encoder", "Recorder", "Source"]
+
+CLOSED, RECORDING, FAULT = "Closed", "Recording", "Fault"
+
+_CHUNK = 1 << 20  # bytes given to the system in one call, about
+_THROUGH = 1 << 17  # batches from this size on are written at once, not staged
+_MAX_FULL_PARTS = 8  # finished files that may wait for the sync thread
+_MAX_GAPS = 1024  # notes of gaps kept
+_NEVER = -1
+
+_Note = tuple[int, str, tuple[object, ...]]
+
+
+class Encoder(Protocol):
+    """A byte format: it only encodes."""
+
+    def record(self, frame: Frame, channel: int) -> tuple[bytes, Buffer]:
+        """Return header and body of the record of `frame`; `channel` 0 keeps the frame's own."""
+        ...
+
+    def records(self, batch: FrameBatch, channel: int) -> Records:
+        """Return the records of `batch`; `channel` 0 keeps each frame's own."""
+        ...
+
+
+class Source(Protocol):
+    """Where frames come from: an endpoint of the recorder.
+
+    `count` is kept by the recorder: frames offered here since the recorder was opened. Frames
+    of a `config` source are configuration, not data: they are written at once and counted apart.
+    """
+
+    count: int
+    forced: int
+    config: bool
+
+
+class Recorder:
+    """Writes the records of one byte format to the files of a recording.
+
+    States are ``Closed``, ``Recording`` and ``Fault``. A frame is *accepted* when it is in
+    memory, *written* when the system has it, *durable* when it was synced: every `period_s`
+    seconds or `sync_bytes` bytes, by one thread that lives while the recorder is open.
+
+    Parameters
+    ----------
+    sink
+        The byte format.
+    files
+        The disk; None for the real one.
+    logger
+        Told of opening, closing, rollover and faults.
+    period_s
+        Longest time, seconds, that an accepted frame stays in memory and a written one not synced.
+    sync_bytes
+        Sync earlier when so many bytes are not synced.
+    close_timeout_s
+        Longest time, seconds, that closing waits for the last sync.
+    """
+
+    def __init__(
+        self,
+        sink: Encoder,
+        files: FileLayer | None = None,
+        *,
+        logger: logging.Logger | None = None,
+        period_s: float = 1.0,
+        sync_bytes: int = 64 << 20,
+        close_timeout_s: float = 60.0,
+    ) -> None:
+        self._record = sink.record
+        self._records = sink.records
+        self._files = FileLayer() if files is None else files
+        self._logger = logger or logging.getLogger(__name__)
+        self._period_s = period_s
+        self._sync_bytes = sync_bytes
+        self._close_timeout_s = close_timeout_s
+        self._control = threading.Lock()  # one of open, close, abort at a time; taken before _lock
+        self._lock = threading.Lock()
+        self._acquire = self._lock.acquire
+        self._release = self._lock.release
+        self._changed = threading.Condition(self._lock)
+        self._targets: list[tuple[Source | None, int]] = []  # counts somebody waits for
+        self._notes: deque[_Note] = deque()  # log lines, written after the lock is released
+        self._sources: list[Source] = []
+        self._buffer_size = 0
+        self._max_size = 0
+        self.overwrite = False
+        self._state = CLOSED
+        self._fault: RecorderFault | None = None
+        self._untold: RecorderFault | None = None  # a fault that nobody was told of yet
+        self._chain: PartChain | None = None
+        self._part: Part | None = None
+        self._path: str | None = None
+        self._full: list[Part] = []
+        self._committer: Committer | None = None
+        self._stage = Stage()
+        self._append = self._stage.items.append
+        self._rate = RateMeter()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._accepted_frames = self._accepted_bytes = 0
+        self._fast_end = _NEVER  # accepted bytes up to which a frame may just be staged
+        self._staged_from = 0  # accepted bytes when the stage was last empty
+        self._lost_bytes = 0  # accepted, but neither staged nor written
+        self._written = self._durable = Watermark()
+        self._data_frames = 0  # of the frames written, those that are data
+        self._part_from = 0  # bytes of all parts before the present one
+        self._synced_at = 0  # bytes written when a sync was last asked for
+        self._dropped: dict[str, list[int]] = {}
+        self._oversize = 0
+        self._gap_count = self._gap_frames = 0
+        self.gaps: deque[tuple[int, Gap]] = deque(maxlen=_MAX_GAPS)
+        self._rate.clear()
+        for source in self._sources:
+            source.count = 0
+
+    # What it is doing, read without the lock
+
+    @property
+    def state(self) -> str:
+        """``Closed``, ``Recording`` or ``Fault``."""
+        return self._state
+
+    @property
+    def fault(self) -> str | None:
+        """Why the recorder is in Fault, else None."""
+        fault = self._fault
+        return str(fault) if self._state == FAULT and fault is not None else None
+
+    @property
+    def path(self) -> str | None:
+        """The file being written, or, in Fault, the one that failed; None when closed."""
+        return None if self._state == CLOSED else self._path
+
+    @property
+    def counters(self) -> RecorderCounters:
+        """What was done since the recorder was opened."""
+        dropped = dict(self._dropped)
+        committer = self._committer
+        return RecorderCounters(
+            accepted=Watermark(self._accepted_frames, self._accepted_bytes),
+            written=self._written,
+            durable=self._durable,
+            dropped={reason: counts[0] for reason, counts in dropped.items()},
+            dropped_bytes={reason: counts[1] for reason, counts in dropped.items()},
+            oversize=self._oversize,
+            gaps=self._gap_count,
+            gap_frames=self._gap_frames,
+            syncs=0 if committer is None else committer.syncs,
+        )
+
+    @property
+    def written(self) -> Watermark:
+        """Frames and bytes given to the system since the recorder was opened."""
+        return self._written
+
+    @property
+    def data_frames(self) -> int:
+        """Of the frames written, those that are no configuration."""
+        return self._data_frames
+
+    @property
+    def total_size(self) -> int:
+        """Bytes of all files since the recorder was opened, staged ones included."""
+        return self._accepted_bytes - self._lost_bytes
+
+    @property
+    def current_size(self) -> int:
+        """Bytes of the present file, staged ones included."""
+        return self.total_size - self._part_from
+
+    @property
+    def bandwidth(self) -> float:
+        """Bytes given to the system in the last second, per second; 0 when not recording."""
+        return self._rate.bytes_per_second() if self._state == RECORDING else 0.0
+
+    # Settings
+
+    def attach(self, source: Source) -> None:
+        """Have the count of `source` reset at each open."""
+        with self._lock:
+            self._sources.append(source)
+
+    @property
+    def buffer_size(self) -> int:
+        """Bytes staged in memory before they are written; 0 writes each frame or batch at once."""
+        return self._buffer_size
+
+    @buffer_size.setter
+    def buffer_size(self, size: int) -> None:
+        with self._locked():
+            self._flush()
+            self._buffer_size = size
+            self._set_fast_end()
+            self._tell()
+
+    @property
+    def max_size(self) -> int:
+        """Size limit of a file, bytes; 0 = none. A new limit counts from the next frame on."""
+        return self._max_size
+
+    @max_size.setter
+    def max_size(self, size: int) -> None:
+        with self._locked():
+            self._max_size = size
+            self._set_fast_end()
+
+    # Opening and closing
+
+    def open(self, path: str | os.PathLike[str]) -> None:
+        """Begin a recording; one that is being written is closed first.
+
+        Raises
+        ------
+        RecordingExists
+            When the file exists and `overwrite` is off. The recorder is closed then.
+        FileError
+            When the file cannot be made. The recorder is closed then.
+        RecorderFault
+            When the former recording could not be closed properly. The recorder is closed then.
+        """
+        base = os.fspath(path)
+        with self._control:
+            resumed = self._state == FAULT
+            problem = self._shut(sync=True)
+            if problem is not None and not resumed:
+                raise problem
+            chain = PartChain(self._files, base, split=self._max_size > 0, overwrite=self.overwrite)
+            part = chain.first()
+            with self._locked():
+                self._reset()
+                self._chain, self._part, self._path = chain, part, part.path
+                self._state = RECORDING
+                self._committer = Committer(
+                    self._files,
+                    chain.folder,
+                    self._collect,
+                    self._synced,
+                    self._period_s,
+                    f"Recorder {os.path.basename(base)}",
+                )
+                self._set_fast_end()
+                self._note(logging.INFO, "Opened data file %s", part.path)
+
+    def close(self) -> None:
+        """Write what is staged, sync it and close; does nothing when closed.
+
+        Raises
+        ------
+        RecorderFault
+            When something accepted could not be brought to the disk, and nobody was told yet.
+        """
+        with self._control:
+            problem = self._shut(sync=True)
+        if problem is not None:
+            raise problem
+
+    def abort(self) -> None:
+        """Close without writing what is staged; those frames are counted ``aborted``."""
+        with self._control:
+            self._shut(sync=False)
+
+    def _shut(self, *, sync: bool) -> RecorderFault | None:
+        """Go to Closed and return the fault that nobody was told of, if any."""
+        with self._locked():
+            if self._state == CLOSED:
+                return None
+            if sync:
+                self._flush()
+            else:
+                self._lose_stage("aborted")
+            path = self._path
+            self._leave(CLOSED)
+            committer = self._committer
+        if committer is not None:
+            committer.stop(sync=sync)
+            if not committer.join(self._close_timeout_s):
+                return RecorderFault(
+                    "The disk did not sync in time", file=path, waited_s=self._close_timeout_s
+                )
+        with self._locked():
+            untold, self._untold = self._untold, None
+            self._note(logging.INFO, "Closed data file %s: %s", path, self._summary())
+        return untold
+
+    def _leave(self, state: str) -> None:
+        """Stop recording: hand the present file to the sync thread and wake who waits."""
+        self._state = state
+        self._fast_end = _NEVER
+        if self._part is not None:
+            self._full.append(self._part)
+            self._part = None
+        self._changed.notify_all()
+
+    def _summary(self) -> str:
+        dropped = "".join(f", {counts[0]} {reason}" for reason, counts in self._dropped.items())
+        frames, nbytes = self._written
+        return f"{frames} frames, {nbytes} bytes{dropped}"
+
+    # Frames
+
+    def write_frame(self, frame: Frame, source: Source) -> None:
+        """Take one frame; without payload it makes no record and is counted ``empty``.
+
+        Raises
+        ------
+        RecorderFault
+            Once, when the recorder has lost its disk; frames are counted ``fault`` from then on.
+        StreamError
+            When the frame cannot be encoded; it is counted ``invalid``.
+        """
+        try:
+            head, body = self._record(frame, source.forced)
+        except StreamError:
+            self.drop("invalid", 1, frame.size, source)
+            raise
+        size = len(body)
+        if not size:
+            self.drop("empty", 1, 0, source)
+            return
+        self._acquire()
+        try:
+            end = self._accepted_bytes + len(head) + size
+            if end <= self._fast_end and not source.config:
+                source.count += 1
+                self._accepted_bytes = end
+                self._accepted_frames += 1
+                self._append(head)
+                self._append(body)
+                return
+        finally:
+            self._release()
+        self._offer(SingleRecord(head, body), source)
+
+    def write_batch(self, batch: FrameBatch, source: Source) -> None:
+        """Take the frames of a batch, in order; raises as `write_frame` does."""
+        try:
+            records = self._records(batch, source.forced)
+        except StreamError:
+            self.drop("invalid", len(batch), batch.nbytes, source)
+            raise
+        self._offer(records, source)
+
+    def drop(self, reason: str, frames: int, nbytes: int, source: Source) -> None:
+        """Count frames that `source` was offered and that are not recorded."""
+        with self._locked():
+            source.count += frames
+            self._count_dropped(reason, frames, nbytes)
+            self._tell_reached()
+
+    def note_gap(self, gap: Gap) -> None:
+        """Note frames lost upstream; `gaps` keeps the latest with the count of frames before each."""
+        with self._locked():
+            self._gap_count += 1
+            self._gap_frames += gap.frames
+            self.gaps.append((self._accepted_frames, gap))
+            self._note(logging.WARNING, "%d frames were lost upstream: %s", gap.frames, gap.reason)
+
+    def flush(self) -> None:
+        """Give everything staged to the system.
+
+        Raises
+        ------
+        RecorderFault
+            When it does not take them, and nobody was told yet.
+        """
+        with self._locked():
+            self._flush()
+            self._tell()
+
+    def wait(self, count: int, timeout_s: float | None, source: Source | None = None) -> bool:
+        """Wait until `count` frames are written, or were offered to `source`.
+
+        Returns
+        -------
+        bool
+            Whether the count is reached; False at the time-out, and at once when the recorder
+            does not record.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        target = (source, count)
+        with self._locked():
+            self._flush()
+            self._targets.append(target)
+            self._set_fast_end()
+            try:
+                while not self._reached(target) and self._state == RECORDING:
+                    left = None if deadline is None else deadline - time.monotonic()
+                    if left is not None and left <= 0:
+                        break
+                    self._changed.wait(left)
+                return self._reached(target)
+            finally:
+                self._targets.remove(target)
+                self._set_fast_end()
+
+    # The rest runs with the lock held
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock; log lines noted meanwhile are written after its release."""
+        try:
+            with self._lock:
+                yield
+        finally:
+            while self._notes:
+                with contextlib.suppress(IndexError):  # another thread wrote it
+                    level, text, values = self._notes.popleft()
+                    self._logger.log(level, text, *values)
+
+    def _note(self, level: int, text: str, *values: object) -> None:
+        self._notes.append((level, text, values))
+
+    def _offer(self, records: Records, source: Source) -> None:
+        with self._locked():
+            source.count += records.count
+            first = 0
+            while first < records.count and self._state == RECORDING:
+                last = self._make_room(records, first)
+                first = self._store(records, first, last, source.config)
+            if first < records.count:
+                reason = "closed" if self._state == CLOSED else "fault"
+                self._count_dropped(reason, records.count - first, records.span(first, records.count))
+            self._tell_reached()
+            self._tell()
+
+    def _make_room(self, records: Records, first: int) -> int:
+        """Roll over when record `first` needs it; return the end of the run that the file takes."""
+        if not self._max_size:
+            return records.count
+        fit = records.fit(first, self._max_size - self.current_size)
+        if not fit and self.current_size:
+            self._roll()
+            fit = records.fit(first, self._max_size)
+        if not fit and self._state == RECORDING:
+            fit = 1
+            self._oversize += 1
+            text = "A frame of %d bytes exceeds the file size limit of %d: it gets %s to itself"
+            self._note(logging.WARNING, text, records.span(first, first + 1), self._max_size, self.path)
+        return first + fit
+
+    def _store(self, records: Records, first: int, last: int, config: bool) -> int:
+        """Stage or write records `first` to ``last - 1``; return the end of those accepted."""
+        nbytes = records.span(first, last)
+        staged = self._accepted_bytes - self._staged_from
+        if config or nbytes >= min(self._buffer_size, _THROUGH):
+            self._flush()
+            while first < last and self._state == RECORDING:
+                stop = min(first + max(records.fit(first, _CHUNK), 1), last)
+                self._accept(stop - first, records.span(first, stop))
+                self._write(records, first, stop, config)
+                first = stop
+            self._staged_from = self._accepted_bytes
+        elif first < last:
+            if staged + nbytes > self._buffer_size:
+                self._flush()
+            if self._state == RECORDING:
+                self._stage.add(records, first, last)
+                self._accept(last - first, nbytes)
+                first = last
+        self._set_fast_end()
+        return first
+
+    def _accept(self, frames: int, nbytes: int) -> None:
+        self._accepted_frames += frames
+        self._accepted_bytes += nbytes
+
+    def _flush(self) -> None:
+        """Write the stage; on failure the recorder is in Fault."""
+        if self._stage.items:
+            self._write(self._stage, 0, self._stage.count, False)
+        self._staged_from = self._accepted_bytes
+        self._set_fast_end()
+        self._tell_reached()
+
+    def _write(self, records: Records, first: int, last: int, config: bool) -> None:
+        """Give accepted records to the system; on failure cut back to whole records, and Fault."""
+        part = self._part
+        if part is None:
+            return
+        done, error = write_all(self._files, part.fd, records.pieces(first, last))
+        good = last if error is None else first + min(records.fit(first, done), last - first)
+        frames, nbytes = good - first, done if error is None else records.span(first, good)
+        lost = last - good, records.span(good, last)
+        self._stage.clear()  # it is either what was written here, or empty
+        part.size += nbytes
+        self._written = Watermark(self._written.frames + frames, self._written.bytes + nbytes)
+        if not config:
+            self._data_frames += frames
+        self._rate.add(nbytes)
+        if error is not None:
+            torn = self._cut_back(part, done - nbytes)
+            self._lose(*lost, "fault")
+            self._fail("Write failed, closing file!", part.path, error, torn)
+        elif self._written.bytes - self._synced_at >= self._sync_bytes and self._committer is not None:
+            self._synced_at = self._written.bytes
+            self._committer.wake()
+
+    def _cut_back(self, part: Part, torn: int) -> str:
+        """Remove the `torn` bytes after the last whole record; return what to tell about them."""
+        while torn:
+            try:
+                self._files.truncate(part.fd, part.size)
+            except InterruptedError:
+                continue
+            except OSError as error:
+                return f" {torn} bytes of a torn record stay at the end of the file ({error})."
+            return ""
+        return ""
+
+    def _fail(self, what: str, path: str, error: OSError, extra: str = "") -> None:
+        """Go to Fault; the producer whose call this is, or else the next one, will be told."""
+        fault = RecorderFault(
+            what,
+            file=path,
+            seen=error,
+            hint=f"Frames are dropped and counted until a new file is opened.{extra}",
+        )
+        fault.errno = error.errno
+        self._note(logging.ERROR, "%s", fault)
+        if self._state != FAULT:
+            self._untold = fault
+        if self._state == RECORDING:
+            self._fault = fault
+            self._lose_stage("fault")
+            self._leave(FAULT)
+            if self._committer is not None:
+                self._committer.stop()
+
+    def _lose(self, frames: int, nbytes: int, reason: str) -> None:
+        """Count accepted frames that will never be written."""
+        self._lost_bytes += nbytes
+        self._count_dropped(reason, frames, nbytes)
+
+    def _lose_stage(self, reason: str) -> None:
+        if self._stage.items:
+            count = self._stage.count
+            self._lose(count, self._stage.span(0, count), reason)
+            self._stage.clear()
+        self._staged_from = self._accepted_bytes
+
+    def _count_dropped(self, reason: str, frames: int, nbytes: int) -> None:
+        counts = self._dropped.setdefault(reason, [0, 0])
+        counts[0] += frames
+        counts[1] += nbytes
+
+    def _tell(self) -> None:
+        """Raise the fault that nobody was told of yet."""
+        if self._untold is not None:
+            untold, self._untold = self._untold, None
+            raise untold
+
+    def _roll(self) -> None:
+        """Finish the present file and begin the next."""
+        self._flush()
+        part, chain = self._part, self._chain
+        if part is None or chain is None:
+            return
+        if len(self._full) >= _MAX_FULL_PARTS:
+            self._finish_oldest()
+        try:
+            following = chain.next()
+        except OSError as error:
+            self._fail(f"Failed to open file {chain.path}", chain.path, error)
+            return
+        self._full.append(part)
+        self._part, self._path = following, following.path
+        self._part_from = self.total_size
+        text = "Opened data file %s; %s is complete with %d bytes"
+        self._note(logging.INFO, text, following.path, part.path, part.size)
+
+    def _finish_oldest(self) -> None:
+        """Sync and close a finished file here, when the sync thread does not keep up."""
+        for index, part in enumerate(self._full):
+            if not part.busy and self._committer is not None:
+                del self._full[index]
+                error = self._committer.finish(part)
+                if error is not None:
+                    self._fail("Sync failed, closing file!", part.path, error)
+                return
+
+    def _set_fast_end(self) -> None:
+        """Work out how far frames may be staged without a closer look."""
+        if self._state != RECORDING or self._targets:
+            self._fast_end = _NEVER
+            return
+        room = self._buffer_size
+        if self._max_size:
+            staged = self._accepted_bytes - self._staged_from
+            room = min(room, self._max_size - self.current_size + staged)
+        self._fast_end = self._staged_from + room
+
+    def _reached(self, target: tuple[Source | None, int]) -> bool:
+        source, count = target
+        return (self._written.frames if source is None else source.count) >= count
+
+    def _tell_reached(self) -> None:
+        """Wake who waits for a count that is reached, or would be by writing what is staged."""
+        if not self._targets:
+            return
+        if self._stage.items and any(s is None and n <= self._accepted_frames for s, n in self._targets):
+            self._flush()
+        if any(map(self._reached, self._targets)):
+            self._changed.notify_all()
+
+    # Called by the sync thread
+
+    def _collect(self, committer: Committer) -> Commit:
+        with self._locked():
+            if committer is not self._committer:
+                return Commit([], None, Watermark())
+            self._flush()
+            full, self._full[:] = self._full[:], []
+            commit = Commit(full, self._part, self._written)
+            for part in full if commit.open is None else [*full, commit.open]:
+                part.busy = True
+            return commit
+
+    def _synced(self, committer: Committer, mark: Watermark | None, failure: SyncFailure | None) -> None:
+        with self._locked():
+            if committer is not self._committer:
+                return
+            if mark is not None:
+                self._durable = mark
+            if failure is not None:
+                path, error = failure
+                self._fail("Sync failed, closing file!", path, error)

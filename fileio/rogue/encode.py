@@ -1,0 +1,237 @@
+"""Frames to Rogue records.
+
+A framed record is ``u4 payload bytes + 4, u2 flags, u1 error, u1 channel, payload``, little
+endian. A raw record is the payload alone.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sapwood.errors import StreamError
+from sapwood.fileio.filelayer import Buffer
+from sapwood.fileio.stage import Records
+from sapwood.streams import Frame, FrameBatch
+
+__all__ = ["HEADER_BYTES", "MAX_PAYLOAD", "RogueEncoder"]
+
+HEADER_BYTES = 8
+MAX_PAYLOAD = 0xFFFF_FFFF - 4  # bytes; the length word counts the second header word too
+
+_LENGTH_EXTRA = 4  # the length word counts the second header word, not itself
+_PACK = struct.Struct("<IHBB").pack
+_OWN_BELOW = 32768  # smaller views are copied: they may keep a much larger buffer alive
+_VIEW_FROM = 4096  # mean payload bytes from which payloads are written from where they lie
+_SCRATCH = 1 << 20
+_JOIN_SHARE = 8  # records of one size, on average, below which bytes are joined one by one
+
+
+class RogueEncoder:
+    """Encodes frames as framed records or, when `raw` is set, as bare payloads."""
+
+    def __init__(self, *, raw: bool = False) -> None:
+        self.raw = raw
+        self._scratch = _Scratch()
+
+    def record(self, frame: Frame, channel: int) -> tuple[bytes, Buffer]:
+        """Return header and payload; `channel` 0 keeps the frame's own.
+
+        Raises
+        ------
+        StreamError
+            When size or metadata do not fit the header.
+        """
+        body = frame.buffer
+        if type(body) is not bytes and len(body) < _OWN_BELOW:
+            body = bytes(body)
+        if self.raw:
+            return b"", body
+        try:
+            return _PACK(len(body) + _LENGTH_EXTRA, frame.flags, frame.error, channel or frame.channel), body
+        except struct.error as error:
+            raise StreamError(
+                "The frame does not fit a Rogue record",
+                expected=f"payload <= {MAX_PAYLOAD} bytes, flags of 16 bits, error and channel of 8",
+                seen=repr(frame),
+            ) from error
+
+    def records(self, batch: FrameBatch, channel: int) -> Records:
+        """Return the records of `batch`; `channel` 0 keeps each frame's own.
+
+        Raises
+        ------
+        StreamError
+            When a frame is too large for the length word.
+        """
+        largest = batch.uniform_size
+        if largest is None:
+            largest = int(batch.size.max(initial=0))
+        if largest > MAX_PAYLOAD and not self.raw:
+            raise StreamError(
+                "A frame does not fit a Rogue record", expected=f"<= {MAX_PAYLOAD} bytes", seen=largest
+            )
+        heads = None if self.raw else _headers(batch, channel)
+        if batch.uniform_size is not None:
+            return _EqualRecords(batch, heads, self._scratch)
+        return _MixedRecords(batch, heads, self._scratch)
+
+
+def _headers(batch: FrameBatch, channel: int) -> NDArray[np.uint64]:
+    """Return the record headers, u8[n] of stride 0 when all are the same."""
+    size, flags, error = batch.size, batch.flags, batch.error
+    channels = np.broadcast_to(np.uint8(channel), (len(batch),)) if channel else batch.channel
+    same = all(column.strides == (0,) for column in (size, flags, error, channels))
+    if same:
+        size, flags, error, channels = size[:1], flags[:1], error[:1], channels[:1]
+    heads = (size + _LENGTH_EXTRA).astype(np.uint64)
+    for column, shift in ((flags, 32), (error, 48), (channels, 56)):
+        heads |= column.astype(np.uint64) << np.uint64(shift)
+    return np.broadcast_to(heads, (len(batch),)) if same else heads
+
+
+def _windows(buffer: NDArray[np.uint8], width: int) -> NDArray[Any]:
+    """Return every run of `width` bytes of `buffer` as one item; item k starts at byte k."""
+    kind = np.dtype("<u8") if width == HEADER_BYTES else np.dtype((np.void, width))
+    return np.ndarray((max(len(buffer) - width + 1, 0),), kind, buffer, strides=(1,))
+
+
+class _Scratch:
+    """Memory that encoded bytes are made in, used again for each call."""
+
+    def __init__(self) -> None:
+        self._bytes = np.empty(0, np.uint8)
+
+    def take(self, size: int) -> NDArray[np.uint8]:
+        """Return `size` bytes of any content; what was taken before is no longer valid."""
+        if size > len(self._bytes):
+            self._bytes = np.empty(max(size, _SCRATCH), np.uint8)
+        return self._bytes[:size]
+
+
+def _views(batch: FrameBatch, heads: NDArray[np.uint64] | None, first: int, last: int) -> Sequence[Buffer]:
+    """Return headers and payloads of the records as pieces, payloads not copied."""
+    data = batch.payload.data
+    starts = batch.start[first:last]
+    ends = (starts + batch.size[first:last]).tolist()
+    payloads = [data[start:end] for start, end in zip(starts.tolist(), ends, strict=True)]
+    if heads is None:
+        return payloads
+    pieces: list[Buffer] = [b""] * (2 * len(payloads))
+    if heads.strides == (0,):
+        pieces[::2] = [heads[0].astype("<u8").tobytes()] * len(payloads)
+    else:
+        packed = heads[first:last].astype("<u8").tobytes()
+        pieces[::2] = [packed[k : k + HEADER_BYTES] for k in range(0, len(packed), HEADER_BYTES)]
+    pieces[1::2] = payloads
+    return pieces
+
+
+class _EqualRecords:
+    """Records of one size."""
+
+    def __init__(self, batch: FrameBatch, heads: NDArray[np.uint64] | None, scratch: _Scratch) -> None:
+        self._batch = batch
+        self._heads = heads
+        self._scratch = scratch
+        self._payload = batch.uniform_size or 0
+        self._head = HEADER_BYTES if heads is not None else 0
+        self._size = self._head + self._payload
+        self.count = len(batch)
+        starts = batch.start
+        self._pitch: int | None = int(starts[1] - starts[0]) if self.count > 1 else self._payload
+        if self.count > 2 and bool((starts[1:] - starts[:-1] != self._pitch).any()):
+            self._pitch = None
+
+    def span(self, first: int, last: int) -> int:
+        """Return the bytes of records `first` to ``last - 1``."""
+        return (last - first) * self._size
+
+    def fit(self, first: int, room: int) -> int:
+        """Return how many records from `first` on lie wholly within `room` bytes."""
+        return max(min(room // self._size, self.count - first), 0)
+
+    def sizes(self, first: int, last: int) -> NDArray[np.int64]:
+        """Return the bytes of each record."""
+        return np.full(last - first, self._size, np.int64)
+
+    def pieces(self, first: int, last: int) -> Sequence[Buffer]:
+        """Return the records: large payloads from where they lie, small ones encoded together."""
+        if self._payload >= _VIEW_FROM:
+            return _views(self._batch, self._heads, first, last)
+        count, size, width = last - first, self._size, self._payload
+        out = self._scratch.take(count * size)
+        if self._heads is not None:
+            np.ndarray((count,), "<u8", out, strides=(size,))[:] = self._heads[first:last]
+        kind = np.dtype((np.void, width))
+        target = np.ndarray((count,), kind, out, self._head, (size,))
+        payload, starts = self._batch.payload, self._batch.start[first:last]
+        if self._pitch is not None:
+            target[:] = np.ndarray((count,), kind, payload, int(starts[0]), (self._pitch,))
+        else:
+            target[:] = _windows(payload, width).view(kind)[starts]
+        return [out.data]
+
+
+class _MixedRecords:
+    """Records of several sizes."""
+
+    def __init__(self, batch: FrameBatch, heads: NDArray[np.uint64] | None, scratch: _Scratch) -> None:
+        self._batch = batch
+        self._heads = heads
+        self._scratch = scratch
+        self._head = HEADER_BYTES if heads is not None else 0
+        self.count = len(batch)
+        self._ends = np.cumsum(batch.size + self._head)
+
+    def _before(self, first: int) -> int:
+        return int(self._ends[first - 1]) if first else 0
+
+    def span(self, first: int, last: int) -> int:
+        """Return the bytes of records `first` to ``last - 1``."""
+        return self._before(last) - self._before(first)
+
+    def fit(self, first: int, room: int) -> int:
+        """Return how many records from `first` on lie wholly within `room` bytes."""
+        if room < 0:
+            return 0
+        return int(np.searchsorted(self._ends, self._before(first) + room, side="right")) - first
+
+    def sizes(self, first: int, last: int) -> NDArray[np.int64]:
+        """Return the bytes of each record."""
+        return np.diff(self._ends[first:last], prepend=self._before(first))
+
+    def pieces(self, first: int, last: int) -> Sequence[Buffer]:
+        """Return the records: large payloads from where they lie, small ones encoded together."""
+        count, nbytes = last - first, self.span(first, last)
+        if nbytes >= count * _VIEW_FROM:
+            return _views(self._batch, self._heads, first, last)
+        groups = self._groups(first, last)
+        if groups is None:
+            return [b"".join(_views(self._batch, self._heads, first, last))]
+        out = self._scratch.take(nbytes)
+        payload, starts = self._batch.payload, self._batch.start[first:last]
+        sizes = self._batch.size[first:last]
+        targets = self._ends[first:last] - sizes - self._before(first)  # of the payloads
+        if self._heads is not None:
+            _windows(out, HEADER_BYTES)[targets - HEADER_BYTES] = self._heads[first:last]
+        for group in groups:
+            width = int(sizes[group[0]])
+            if width:
+                _windows(out, width)[targets[group]] = _windows(payload, width)[starts[group]]
+        return [out.data]
+
+    def _groups(self, first: int, last: int) -> list[NDArray[np.int64]] | None:
+        """Return the records by size, as indices from `first` on; None when hardly two are alike."""
+        sizes = self._batch.size[first:last]
+        if int(sizes.max()) <= np.iinfo(np.uint16).max:
+            sizes = sizes.astype(np.uint16)  # sorted by radix, several times faster
+        order = np.argsort(sizes, kind="stable")
+        bounds = np.flatnonzero(np.diff(sizes[order])) + 1
+        if len(bounds) * _JOIN_SHARE > len(order):
+            return None
+        return np.split(order, bounds)
