@@ -7,28 +7,76 @@ from sapwood.memory.block import Block
 from sapwood.memory.emulate import Emulate
 from sapwood.memory.field import Field, FieldSpec
 from sapwood.memory.hub import Hub
+from sapwood.memory.layout import build_blocks, check_overlap
 from sapwood.memory.link import busConnect
 from sapwood.memory.master import Master
 from sapwood.memory.model import Model
+from sapwood.memory.models_fixed import Fixed, String, UFixed
+from sapwood.memory.models_float import (
+    BFloat16,
+    BFloat16BE,
+    Double,
+    DoubleBE,
+    Float,
+    Float4,
+    Float4BE,
+    Float6,
+    Float6BE,
+    Float8,
+    Float8BE,
+    Float16,
+    Float16BE,
+    FloatBE,
+    TensorFloat32,
+    TensorFloat32BE,
+)
+from sapwood.memory.models_int import Bool, Int, IntBE, UInt, UIntBE, UIntReversed
 from sapwood.memory.slave import Slave
 from sapwood.memory.transaction import Post, Read, Transaction, Verify, Write
 
 __all__ = [
+    "BFloat16",
+    "BFloat16BE",
     "Block",
+    "Bool",
+    "Double",
+    "DoubleBE",
     "Emulate",
     "Field",
     "FieldSpec",
+    "Fixed",
+    "Float",
+    "Float4",
+    "Float4BE",
+    "Float6",
+    "Float6BE",
+    "Float8",
+    "Float8BE",
+    "Float16",
+    "Float16BE",
+    "FloatBE",
     "Hub",
+    "Int",
+    "IntBE",
     "Master",
     "Model",
     "Post",
     "Read",
     "Slave",
+    "String",
+    "TensorFloat32",
+    "TensorFloat32BE",
     "Transaction",
+    "UFixed",
+    "UInt",
+    "UIntBE",
+    "UIntReversed",
     "Verify",
     "Write",
+    "build_blocks",
     "busConnect",
     "byteCount",
+    "check_overlap",
     "reverseBits",
     "twosComplement",
     "wordCount",

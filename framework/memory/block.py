@@ -1,7 +1,324 @@
-"""Blocks."""
+"""Contiguous registers with one image in memory and one access at a time."""
+
 from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from threading import RLock
+from typing import Any
+
+from sapwood.errors import BusError, BusTimeout, VerifyError
+from sapwood.memory import topology
+from sapwood.memory.field import Field
+from sapwood.memory.hub import Hub, forward
+from sapwood.memory.master import Master
+from sapwood.memory.slave import Slave
+from sapwood.memory.transaction import Post, Read, Transaction, Verify, Write
+
 __all__ = ["Block"]
+
+_log = logging.getLogger("sapwood.memory.block")
+
+
+def _nobody(block: Block) -> None:
+    """Take no notice of an update."""
 
 
 class Block:
-    """Contiguous bytes of a register space."""
+    """Contiguous registers of one device, with one image and one access under way at a time.
+
+    `Field.set` changes the image and marks the bytes as *staged*; a write sends them. While
+    bytes are staged, reads and verifies of the block are skipped: the image holds what is to be
+    sent. While `enable` is off nothing goes to the bus and staged bytes stay staged.
+
+    Parameters
+    ----------
+    path
+        Name in messages.
+    offset, size
+        First byte, seen from `master`, and bytes; multiples of the smallest access.
+    master
+        The hub (device) the block belongs to, or any connected master.
+    """
+
+    def __init__(self, path: str, offset: int, size: int, master: Master) -> None:
+        self.path = path
+        self.offset = offset
+        self.size = size
+        self.mode = "RW"
+        self.bulkOpEn = True
+        self.updateNotify = True
+        self.retryCount = 0
+        self.enable = True
+        self.fields: list[Field] = []
+        self.lock = RLock()
+        self.onUpdate: Callable[[Block], None] = _nobody
+        self.image = bytearray(size)
+        self.minAccess = _entry(master)._doMinAccess()
+        self.stagedLow, self.stagedHigh = size, 0
+        self._master = master
+        self._timeout = master._busTimeout
+        self._epoch = -1
+        self._slave: Slave = _entry(master)
+        self._base = offset
+        self._limit = 0
+        self._sent = memoryview(bytearray(size))
+        self._received = memoryview(bytearray(size))
+        self._mask = bytearray(size)
+        self._type = self._low = self._high = 0
+        self._unverified = (0, 0)
+        self._transaction: Transaction | None = None
+        self._problem: BusError | None = None
+        self._fresh = False
+
+    def __repr__(self) -> str:
+        return f"<Block {self.path} at 0x{self.address:08x}, {self.size} bytes>"
+
+    @property
+    def address(self) -> int:
+        """Absolute byte address."""
+        return _entry(self._master)._doAddress() + self.offset
+
+    @property
+    def slaveId(self) -> int:
+        """Id of the address space the block is in."""
+        return _entry(self._master)._doSlaveId()
+
+    @property
+    def staged(self) -> bool:
+        """Whether values wait to be written."""
+        return self.stagedHigh > 0
+
+    def set_timeout(self, seconds: float) -> None:
+        """Set how long later accesses wait for their answers (s)."""
+        self._timeout = seconds
+
+    def set_fields(self, fields: list[Field], mask: bytes) -> None:
+        """Take the variables of this block and the mask of the bits that a verify compares."""
+        self.fields = fields
+        self._mask[:] = mask
+        specs = [field.spec for field in fields]
+        modes = {spec.mode for spec in specs}
+        self.mode = modes.pop() if len(modes) == 1 else "RW"
+        self.bulkOpEn = any(spec.bulkOpEn for spec in specs)
+        self.updateNotify = any(spec.updateNotify for spec in specs)
+        self.retryCount = max(spec.retryCount for spec in specs)
+
+    # ------------------------------------------------------------ accesses
+
+    def startTransaction(
+        self, type: int, *, force: bool = False, field: Field | None = None, index: int = -1
+    ) -> None:
+        """Request an access, without waiting for its answer.
+
+        Nothing is requested when it would be without effect: a Write that is neither staged nor
+        forced, a Write or Post of read-only registers, a Read of write-only or staged ones, a
+        Verify of these or when nothing was written since the last one, and anything while the
+        block is disabled. An access that is still under way is waited for first.
+
+        Parameters
+        ----------
+        type
+            ``Read``, ``Write``, ``Post`` or ``Verify``.
+        force
+            Write although nothing is staged.
+        field, index
+            Access one variable or one element; else the whole block.
+        """
+        with self.lock:
+            self._start(type, force, field, index)
+
+    def waitTransaction(self) -> None:
+        """Wait for the access under way, and raise what went wrong since the last wait.
+
+        Raises
+        ------
+        BusError, BusTimeout, VerifyError
+            After `retryCount` repetitions; naming the block and its address.
+        """
+        with self.lock:
+            problem, fresh = self._collect()
+        self._tell(problem, fresh)
+
+    def read(self, field: Field, index: int = -1, wait: bool = True) -> None:
+        """Read the bytes of one variable or element into the image."""
+        with self.lock:
+            self._start(Read, False, field, index)
+            if not wait:
+                return
+            problem, fresh = self._collect()
+        self._tell(problem, fresh)
+
+    def write(
+        self, field: Field, value: Any, index: int = -1, verify: bool = True, wait: bool = True
+    ) -> None:
+        """Stage `value`, write it, and read it back where the variable is verified."""
+        with self.lock:
+            field.set(value, index)
+            self._start(Write, True, field, index)
+            if verify:
+                self._start(Verify, False, field, index)
+            if not wait:
+                return
+            problem, fresh = self._collect()
+        self._tell(problem, fresh)
+
+    def post(self, field: Field, value: Any, index: int = -1) -> None:
+        """Stage `value` and write it without verifying; wait until the slave took it."""
+        with self.lock:
+            field.set(value, index)
+            self._start(Post, True, field, index)
+            problem, fresh = self._collect()
+        self._tell(problem, fresh)
+
+    # ------------------------------------------------------------ inside, under the lock
+
+    def _start(self, type: int, force: bool, field: Field | None, index: int) -> None:
+        """Decide whether an access has an effect, and on which bytes, and request it."""
+        if self._transaction is not None:
+            self._finish()
+        if not self.enable:
+            return
+        if type == Read:
+            if self.stagedHigh or self.mode == "WO":
+                return
+            low, high = (0, self.size) if field is None else field.span(index)
+        elif type == Verify:
+            low, high = self._unverified
+            if not high or self.stagedHigh or self.mode == "WO":
+                return
+            self._unverified = (0, 0)
+        else:
+            if self.mode == "RO" or (type == Write and not force and not self.stagedHigh):
+                return
+            low, high = self._write_range(field, index)
+            self._sent[low:high] = self.image[low:high]
+            self.stagedLow, self.stagedHigh = self.size, 0
+            if type == Write and any(self._mask[low:high]):
+                self._unverified = (low, high)
+        self._type, self._low, self._high = type, low, high
+        self._request()
+
+    def _write_range(self, field: Field | None, index: int) -> tuple[int, int]:
+        """Return the bytes to write: the variable's that were touched, and all others staged."""
+        if field is None:
+            return 0, self.size
+        low, high = field.span(index)
+        if field.spec.numValues and self.stagedLow < field.high and self.stagedHigh > field.low:
+            return self.stagedLow, self.stagedHigh
+        return min(low, self.stagedLow), max(high, self.stagedHigh)
+
+    def _request(self) -> None:
+        """Send the access described by `_type`, `_low` and `_high`."""
+        if self._epoch != topology.epoch:
+            self._find_route()
+        source = self._received if self._type in (Read, Verify) else self._sent
+        self._transaction = transaction = Transaction(
+            self._base + self._low, source[self._low : self._high], self._type, self._timeout
+        )
+        forward(self._slave, transaction, self._limit)
+
+    def _find_route(self) -> None:
+        """Skip the hubs that only add their offsets."""
+        self._epoch = topology.epoch
+        slave = _entry(self._master)
+        self._base = self.offset
+        limit = slave._doMaxAccess()
+        while isinstance(slave, Hub) and type(slave)._doTransaction is Hub._doTransaction:
+            self._base += slave._hubOffset
+            slave = slave._busSlave
+            limit = min(limit, slave._doMaxAccess())
+        self._slave = slave
+        self._limit = limit
+
+    def _collect(self) -> tuple[BusError | None, bool]:
+        """End the access under way; return and forget what went wrong and whether any succeeded."""
+        if self._transaction is not None:
+            self._finish()
+        problem, fresh = self._problem, self._fresh
+        self._problem, self._fresh = None, False
+        return problem, fresh
+
+    def _tell(self, problem: BusError | None, fresh: bool) -> None:
+        """Pass on a success to the tree and a failure to the caller; the lock is not held."""
+        if fresh:
+            self.onUpdate(self)
+        if problem is not None:
+            raise problem
+
+    def _finish(self) -> None:
+        """Take the answer of the access under way, repeat it if need be, keep what went wrong."""
+        problem = self._outcome()
+        for left in range(self.retryCount, 0, -1):
+            if problem is None:
+                break
+            _log.warning("%s; %d tries left", problem, left)
+            self._request()
+            problem = self._outcome()
+        self._transaction = None
+        if problem is None:
+            self._fresh = True
+            return
+        if self._type == Write:
+            self._unverified = (0, 0)
+        elif isinstance(problem, VerifyError):
+            self._take_received()
+        self._problem = self._problem or problem
+
+    def _outcome(self) -> BusError | None:
+        """Wait for the answer and use it; return what is wrong with it."""
+        transaction = self._transaction
+        if transaction is None:
+            return None
+        if transaction._state != 1 and not transaction.wait():
+            return self._failure(transaction)
+        if self._type == Read:
+            self._take_received()
+        elif self._type == Verify:
+            return self._mismatch(transaction)
+        return None
+
+    def _take_received(self) -> None:
+        """Copy what was read into the image, except over bytes staged in the meantime."""
+        low, high = self._low, self._high
+        if not self.stagedHigh:
+            self.image[low:high] = self._received[low:high]
+            return
+        for first, end in ((low, min(high, self.stagedLow)), (max(low, self.stagedHigh), high)):
+            if first < end:
+                self.image[first:end] = self._received[first:end]
+
+    def _failure(self, transaction: Transaction) -> BusError:
+        expired = transaction.expired()
+        return (BusTimeout if expired else BusError)(
+            f"Transaction error for block {self.path} with address 0x{self.address:08x}. "
+            f"Error {transaction.errorText}",
+            path=self.path,
+            address=self.address,
+            id=transaction.id(),
+            waited_s=self._timeout if expired else None,
+        )
+
+    def _mismatch(self, transaction: Transaction) -> VerifyError | None:
+        """Compare what was read back with what was written, in the bits that are verified."""
+        low, high = self._low, self._high
+        got, wanted = self._received[low:high].tobytes(), self._sent[low:high].tobytes()
+        if got == wanted:
+            return None
+        mask = int.from_bytes(self._mask[low:high], "little")
+        wrong = (int.from_bytes(got, "little") ^ int.from_bytes(wanted, "little")) & mask
+        if not wrong:
+            return None
+        first = ((wrong & -wrong).bit_length() - 1) >> 3
+        return VerifyError(
+            f"Verify error for block {self.path} with address 0x{self.address:08x}. Byte: {low + first}. "
+            f"Got: 0x{got[first]:02x}, Exp: 0x{wanted[first]:02x}, Mask: 0x{self._mask[low + first]:02x}",
+            path=self.path,
+            address=self.address,
+            id=transaction.id(),
+        )
+
+
+def _entry(master: Master) -> Slave:
+    """Return where the accesses of a block of `master` go first."""
+    return master if isinstance(master, Slave) else master._getSlave()

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sapwood.errors import VariableError
+from sapwood.memory.arrays import array_codec
 from sapwood.memory.model import Model
+from sapwood.memory.scalars import scalar_codec
 
 if TYPE_CHECKING:
     from sapwood.memory.block import Block
@@ -18,9 +21,9 @@ __all__ = ["Field", "FieldSpec"]
 class FieldSpec:
     """What a variable asks of the register layer.
 
-    `offset` (bytes from its device), `bitOffset` and `bitSize` are lists of equal length, or are
-    broadcast to the longest; the pieces hold the value's bits, least significant first. With
-    `numValues` the variable is an array: element i has `valueBits` bits from bit
+    `offset` (bytes from its device), `bitOffset` and `bitSize` are lists, broadcast to the
+    longest; the pieces hold the value's bits, least significant first. With `numValues` the
+    variable is an array: element i has `valueBits` bits from bit
     ``bitOffset + i * valueStride`` and `model` is the model of one element. `minimum` and
     `maximum` narrow the range of the model. `owner` is whatever the caller wants to find again.
     """
@@ -44,10 +47,132 @@ class FieldSpec:
     maximum: Any = None
     owner: Any = field(default=None, repr=False)
 
+    def check(self) -> None:
+        """Raise `VariableError` when the widths given make no sense."""
+        if self.numValues:
+            if self.valueBits < 1:
+                raise VariableError(f"BitSize of {self.valueBits} is invalid", path=self.path)
+            if self.valueBits > self.valueStride:
+                raise VariableError(
+                    f"ValueBits {self.valueBits} is greater than valueStrude {self.valueStride}",
+                    path=self.path,
+                )
+            if self.model.ndType is None:
+                raise VariableError(f"Model {self.model.name} has no arrays", path=self.path)
+            bits = self.valueBits
+        else:
+            bits = sum(self.bitSize)
+            if min(self.bitSize) < 1:
+                raise VariableError(f"BitSize of {min(self.bitSize)} is invalid", path=self.path)
+        if bits < self.model.bitSize:
+            raise VariableError(
+                f"Model {self.model.name} does not fit the variable",
+                path=self.path,
+                expected=f"{self.model.bitSize} bits",
+                seen=f"{bits} bits",
+            )
+
+    def limits(self) -> tuple[Any, Any]:
+        """Return the smallest and largest value, or two None for a model without a range."""
+        low, high = self.model.minValue(), self.model.maxValue()
+        if self.minimum == 0 and self.maximum == 0:
+            return low, high
+        if low is None or high is None:
+            return self.minimum, self.maximum
+        return (
+            low if self.minimum is None else max(low, self.minimum),
+            high if self.maximum is None else min(high, self.maximum),
+        )
+
 
 class Field:
-    """A variable's place in a block."""
+    """A variable's place in a block.
+
+    Attributes
+    ----------
+    spec, block
+        What was asked for and where it went.
+    offset, bitOffset, bitSize, varBytes
+        Byte offset in the device, aligned down to the smallest access; first bits and widths of
+        the pieces from there; bytes from there to the last bit, aligned up.
+    low, high
+        The bytes of the block's image that an access of this variable moves.
+    get(index=-1)
+        Return the value in the image, without the bus; of an array all values (index < 0) or one.
+    set(value, index=-1)
+        Stage a value in the image: `VariableError` when it does not fit. Of an array a run of
+        values from `index`, or one value.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "bitOffset",
+        "bitSize",
+        "block",
+        "get",
+        "high",
+        "low",
+        "offset",
+        "set",
+        "spec",
+        "varBytes",
+    )
 
     get: Callable[..., Any]
     set: Callable[..., None]
-    block: Block
+
+    def __init__(
+        self, spec: FieldSpec, block: Block, offset: int, pieces: list[tuple[int, int]], varBytes: int
+    ) -> None:
+        self.spec = spec
+        self.block = block
+        self.offset = offset
+        self.bitOffset = [bit for bit, _ in pieces]
+        self.bitSize = [spec.numValues * spec.valueBits] if spec.numValues else [size for _, size in pieces]
+        self.varBytes = varBytes
+        self.low, self.high = self._bytes_of(min(self.bitOffset), max(bit + size for bit, size in pieces))
+        self.get, self.set = array_codec(self) if spec.numValues else scalar_codec(self)
+
+    def __repr__(self) -> str:
+        return f"<Field {self.spec.path} at 0x{self.address:08x}>"
+
+    @property
+    def address(self) -> int:
+        """Absolute address of the byte that holds the first bit."""
+        return self.block.address + self.offset - self.block.offset + (min(self.bitOffset) >> 3)
+
+    @property
+    def pieces(self) -> list[tuple[int, int]]:
+        """First bit in the block's image and width of each piece (not the elements of an array)."""
+        shift = 8 * (self.offset - self.block.offset)
+        return [(bit + shift, size) for bit, size in zip(self.bitOffset, self.bitSize, strict=True)]
+
+    def _bytes_of(self, first: int, end: int) -> tuple[int, int]:
+        """Return the aligned bytes of the image that hold the bits `first` to `end` of this field."""
+        shift = 8 * (self.offset - self.block.offset)
+        unit = self.block.minAccess
+        return (first + shift) // (8 * unit) * unit, -(-(end + shift) // (8 * unit)) * unit
+
+    def span(self, index: int = -1) -> tuple[int, int]:
+        """Return first and end byte in the image of the variable, or of element `index` of an array."""
+        spec = self.spec
+        if 0 <= index < spec.numValues:
+            first = self.bitOffset[0] + index * spec.valueStride
+            return self._bytes_of(first, first + spec.valueBits)
+        return self.low, self.high
+
+    def out_of_range(self, value: Any, low: Any, high: Any) -> VariableError:
+        """Return the error for a value outside ``low..high``."""
+        return VariableError(
+            f"Value range error for {self.spec.name}. Value={value}, Min={low}, Max={high}",
+            path=self.spec.path,
+        )
+
+    def unfit(self, value: Any, reason: Exception) -> VariableError:
+        """Return the error for a value that does not convert to the model."""
+        return VariableError(
+            f"Invalid value for {self.spec.name} with type {self.spec.model.name}: {reason}",
+            path=self.spec.path,
+            expected=self.spec.model.pytype.__name__,
+            seen=f"{value!r:.100}",
+        )

@@ -55,18 +55,24 @@ class Hub(Slave, Master):
         """Forward `transaction`."""
         transaction._address += self._hubOffset
         slave = self._busSlave
-        limit = slave._doMaxAccess()
-        if transaction.data.nbytes > limit:
-            _split(slave, transaction, limit)
-        else:
-            slave._doTransaction(transaction)
+        forward(slave, transaction, slave._doMaxAccess())
+
+
+def forward(slave: Slave, transaction: Transaction, limit: int) -> None:
+    """Hand `transaction` to `slave`, in pieces when it moves more than `limit` bytes."""
+    if transaction.data.nbytes > limit:
+        _split(slave, transaction, limit)
+    else:
+        issue(slave, transaction)
 
 
 def _split(slave: Slave, whole: Transaction, limit: int) -> None:
     """Execute `whole` as accesses of at most `limit` bytes; the first failure is its error."""
     with whole._lock:
         parts = tuple(
-            Transaction(whole._address + start, whole.data[start : start + limit], whole._type, whole._timeout)
+            Transaction(
+                whole._address + start, whole.data[start : start + limit], whole._type, whole._timeout
+            )
             for start in range(0, whole.data.nbytes, limit)
         )
         whole._children = parts

@@ -65,7 +65,9 @@ class Master:
     def _reqSlaveName(self) -> str:
         return self._busSlave._doSlaveName()
 
-    def _reqTransaction(self, address: int, data: Buffer, size: int = 0, offset: int = 0, type: int = 1) -> int:
+    def _reqTransaction(
+        self, address: int, data: Buffer, size: int = 0, offset: int = 0, type: int = 1
+    ) -> int:
         """Request an access and return its id without waiting for the answer.
 
         Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -38,7 +39,8 @@ class Slave:
         self._busMax = max
         self._slaveId = _next_slave()
         self._slaveName = f"Unnamed_{self._slaveId}"
-        self._busPending: WeakValueDictionary[int, Transaction] = WeakValueDictionary()
+        self._busPending: WeakValueDictionary[int, Transaction] | None = None
+        self._busLock = Lock()
         self.lastAnswer = 0.0
 
     def setName(self, name: str) -> None:
@@ -67,11 +69,15 @@ class Slave:
     def _addTransaction(self, transaction: Transaction) -> None:
         """Keep `transaction` findable by its id for as long as somebody waits for it."""
         transaction._keeper = self
-        self._busPending[transaction._id] = transaction
+        with self._busLock:
+            if self._busPending is None:
+                self._busPending = WeakValueDictionary()
+            self._busPending[transaction._id] = transaction
 
     def _getTransaction(self, id: int) -> Transaction | None:
         """Take the pending transaction `id`, or None; the timers of the others start anew."""
-        transaction = self._busPending.pop(id, None)
+        with self._busLock:
+            transaction = None if self._busPending is None else self._busPending.pop(id, None)
         if transaction is not None:
             self.lastAnswer = time.monotonic()
         return transaction

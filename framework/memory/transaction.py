@@ -58,9 +58,7 @@ class Transaction:
     _callbacks: tuple[Callable[[Transaction], None], ...] = ()
     _children: tuple[Transaction, ...] = ()
 
-    def __init__(
-        self, address: int, data: memoryview, type: int, timeout: float = DEFAULT_TIMEOUT_S
-    ) -> None:
+    def __init__(self, address: int, data: memoryview, type: int, timeout: float = DEFAULT_TIMEOUT_S) -> None:
         self._id = _next_id()
         self._address = address
         self.data = data

@@ -1,0 +1,216 @@
+"""Laying out variables in blocks, and finding those that overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sapwood.errors import BusError, NodeError, VariableError
+from sapwood.memory.block import Block
+from sapwood.memory.field import Field, FieldSpec
+from sapwood.memory.master import Master
+from sapwood.memory.slave import Slave
+
+__all__ = ["build_blocks", "check_overlap"]
+
+
+@dataclass(slots=True)
+class _Placed:
+    """A variable with its offset aligned to the smallest access."""
+
+    spec: FieldSpec
+    offset: int
+    pieces: list[tuple[int, int]]
+    varBytes: int
+
+
+@dataclass(slots=True)
+class _Group:
+    """The variables of one block; `home` is the custom block they are in, if any."""
+
+    home: Block | None
+    offset: int
+    size: int
+    members: list[_Placed] = field(default_factory=list)
+
+
+def build_blocks(
+    specs: Iterable[FieldSpec], master: Master, path: str, custom: Sequence[Block] = ()
+) -> list[Block]:
+    """Lay out the variables of one device in blocks.
+
+    A variable that starts inside the block of its predecessor joins it; else it joins the custom
+    block it starts in; else it begins a block of its own. Neighbouring words thus stay separate.
+
+    Parameters
+    ----------
+    specs
+        What the variables ask for.
+    master
+        The device's hub.
+    path
+        The device's path, for messages; a block is named after its first variable.
+    custom
+        Blocks made beforehand.
+
+    Returns
+    -------
+    list of Block
+        In order of address, custom blocks included.
+
+    Raises
+    ------
+    VariableError
+        A variable has no bits, or its model does not fit them.
+    BusError
+        A block is smaller or larger than the bus allows.
+    NodeError
+        Variables share bits without `overlapEn`.
+    """
+    unit = master._reqMinAccess() if not isinstance(master, Slave) else master._doMinAccess()
+    placed = sorted((_place(spec, unit) for spec in specs), key=lambda one: (one.offset, one.varBytes))
+    groups: list[_Group] = []
+    for one in placed:
+        group = groups[-1] if groups else None
+        if group is None or one.offset >= group.offset + group.size:
+            home = next((b for b in custom if b.offset <= one.offset < b.offset + b.size), None)
+            group = (
+                _Group(home, one.offset, one.varBytes)
+                if home is None
+                else _Group(home, home.offset, home.size)
+            )
+            groups.append(group)
+        group.members.append(one)
+        group.size = max(group.size, one.offset - group.offset + one.varBytes)
+    filled = [_fill(group, master) for group in groups]
+    empty = [block for block in custom if block not in filled]
+    return sorted(filled + empty, key=lambda block: (block.offset, block.size))
+
+
+def _place(spec: FieldSpec, unit: int) -> _Placed:
+    """Normalise the pieces of a variable and align its offset to `unit` bytes."""
+    spec.check()
+    count = max(len(spec.offset), len(spec.bitOffset), len(spec.bitSize))
+    offsets, bits, sizes = (
+        values * count if len(values) == 1 else values
+        for values in (spec.offset, spec.bitOffset, spec.bitSize)
+    )
+    if not len(offsets) == len(bits) == len(sizes):
+        raise VariableError(
+            "Lists of offset, bitOffset and bitSize differ in length",
+            path=spec.path,
+            seen=f"{len(offsets)}, {len(bits)}, {len(sizes)}",
+        )
+    base = min(offsets) // unit * unit
+    pieces = [
+        (bit + 8 * (offset - base), size) for offset, bit, size in zip(offsets, bits, sizes, strict=True)
+    ]
+    if spec.numValues:
+        pieces = [(pieces[0][0], (spec.numValues - 1) * spec.valueStride + spec.valueBits)]
+    end = max(bit + size for bit, size in pieces)
+    return _Placed(spec, base, pieces, -(-end // (8 * unit)) * unit)
+
+
+def _fill(group: _Group, master: Master) -> Block:
+    """Make the block of `group`, or fill the custom one."""
+    first = group.members[0].spec
+    limit = master._reqMaxAccess() if not isinstance(master, Slave) else master._doMaxAccess()
+    if group.size > (limit if group.home is None else min(limit, group.home.size)):
+        raise BusError(
+            f"Block size {group.size} is larger than the bus allows",
+            path=first.path,
+            address=group.offset,
+            expected=f"at most {limit if group.home is None else group.home.size} bytes",
+        )
+    block = group.home or Block(first.path, group.offset, group.size, master)
+    block.set_fields(
+        [Field(one.spec, block, one.offset, one.pieces, one.varBytes) for one in group.members],
+        _verify_mask(group),
+    )
+    _check_bits(group, block)
+    return block
+
+
+Region = tuple[int, int, int]
+
+
+def _regions(one: _Placed, start: int) -> list[Region]:
+    """Return first byte, end byte and mask (from the first byte) of the bits of a variable."""
+    shift = 8 * (one.offset - start)
+    spec = one.spec
+    found = []
+    for bit, size in one.pieces:
+        first = bit + shift
+        mask = (1 << size) - 1
+        if spec.numValues and spec.valueStride > spec.valueBits:
+            cells = np.zeros((spec.numValues, spec.valueStride), np.uint8)
+            cells[:, : spec.valueBits] = 1
+            mask = int.from_bytes(np.packbits(cells, bitorder="little").tobytes(), "little")
+        found.append((first >> 3, (first + size + 7) >> 3, mask << (first & 7)))
+    return found
+
+
+def _merge(mask: bytearray, region: Region) -> None:
+    """Set the bits of `region` in `mask`."""
+    first, end, bits = region
+    mask[first:end] = (int.from_bytes(mask[first:end], "little") | bits).to_bytes(end - first, "little")
+
+
+def _meets(mask: bytearray, region: Region) -> bool:
+    """Say whether `mask` and `region` share a bit."""
+    first, end, bits = region
+    return bool(int.from_bytes(mask[first:end], "little") & bits)
+
+
+def _verify_mask(group: _Group) -> bytes:
+    """Return the bits of variables that are verified and are of no other variable that is not."""
+    compared, other = bytearray(group.size), bytearray(group.size)
+    for one in group.members:
+        target = compared if one.spec.mode == "RW" and one.spec.verify else other
+        for region in _regions(one, group.offset):
+            _merge(target, region)
+    return bytes(bit & ~not_bit for bit, not_bit in zip(compared, other, strict=True))
+
+
+def _check_bits(group: _Group, block: Block) -> None:
+    """Raise `NodeError` when variables share bits that they may not share."""
+    single, shared = bytearray(group.size), bytearray(group.size)
+    for one in group.members:
+        for region in _regions(one, group.offset):
+            own, foreign = (shared, single) if one.spec.overlapEn else (single, shared)
+            what = None
+            if own is single and _meets(single, region):
+                what = "Variable bit overlap"
+            elif _meets(foreign, region):
+                what = "Variable bit mask overlap"
+            if what is not None:
+                raise NodeError(
+                    f"{what} detected for block {block.path} with address 0x{block.address:08x} "
+                    f"and variable {one.spec.name}",
+                    path=one.spec.path,
+                )
+            _merge(own, region)
+
+
+def check_overlap(blocks: Iterable[Block]) -> None:
+    """Check that no two blocks of a whole tree share bytes of one address space.
+
+    Raises
+    ------
+    NodeError
+        Two do; `overlapEn` is no excuse between blocks.
+    """
+    placed = sorted(((b.slaveId, b.address, b.size, b) for b in blocks), key=lambda one: one[:3])
+    before = None
+    for one in placed:
+        slave, address, size, block = one
+        if before is not None and before[0] == slave and address < before[1] + before[2]:
+            raise NodeError(
+                f"{block.path} at address=0x{address:x} overlaps {before[3].path} "
+                f"at address=0x{before[1]:x} with size={before[2]}",
+                path=block.path,
+            )
+        if before is None or before[0] != slave or address + size > before[1] + before[2]:
+            before = one
