@@ -1,0 +1,66 @@
+"""`Filter`: pass the frames of one channel."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import numpy.typing as npt
+
+from sapwood.streams.batch import FrameBatch
+from sapwood.streams.counters import StageCounters
+from sapwood.streams.frame import Frame
+from sapwood.streams.link import Master, Slave
+
+__all__ = ["Filter"]
+
+_log = logging.getLogger("sapwood.stream.Filter")
+
+
+class Filter(Master, Slave):
+    """Passes frames of one channel, without errors if wanted; gaps pass always.
+
+    Parameters
+    ----------
+    dropErrors
+        Drop frames whose error byte is set.
+    channel
+        The channel to pass.
+
+    Attributes
+    ----------
+    counters
+        What came in and what was dropped, by reason: ``channel``, ``error``.
+    """
+
+    def __init__(self, dropErrors: bool, channel: int) -> None:
+        Master.__init__(self)
+        Slave.__init__(self)
+        self.counters = StageCounters()
+        self._dropErrors = dropErrors
+        self._channel = channel
+
+    def _acceptFrame(self, frame: Frame) -> None:
+        self.counters.accept(1, frame.size)
+        if frame.channel != self._channel:
+            self.counters.drop("channel", 1, frame.size)
+        elif frame.error and self._dropErrors:
+            self.counters.drop("error", 1, frame.size)
+            _log.debug("Dropped a frame of channel %d with error %#x", frame.channel, frame.error)
+        else:
+            self._sendFrame(frame)
+
+    def _acceptBatch(self, batch: FrameBatch) -> None:
+        self.counters.accept(len(batch), batch.nbytes)
+        passed = self._keep(batch, batch.channel == self._channel, "channel")
+        if self._dropErrors:
+            passed = self._keep(passed, passed.error == 0, "error")
+        if len(passed):
+            self._sendBatch(passed)
+
+    def _keep(self, batch: FrameBatch, mask: npt.NDArray[np.bool_], reason: str) -> FrameBatch:
+        if mask.all():
+            return batch
+        kept = batch[mask]
+        self.counters.drop(reason, len(batch) - len(kept), batch.nbytes - kept.nbytes)
+        return kept
