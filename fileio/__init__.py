@@ -6,8 +6,9 @@ NumPy and loads neither the tree nor YAML, ZeroMQ or HDF5.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from sapwood.extras import lazy_exports
 
 if TYPE_CHECKING:
     from sapwood.fileio.conversion import convert
@@ -57,16 +58,8 @@ _HOMES = {
     "sapwood.fileio.rogue.writer": ("StreamWriter", "StreamWriterChannel"),
     "sapwood.fileio.table": ("Column", "ColumnInfo", "Table", "TableInfo"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-
-def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'sapwood.fileio' has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_exports(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
 
 def __dir__() -> list[str]:

@@ -12,8 +12,6 @@ import numpy as np
 from sapwood.errors import FileError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from sapwood.fileio.formats import PathLike
 
 __all__ = ["MappedFile"]

@@ -155,11 +155,12 @@ def _detect(path: str) -> Format:
         raise FormatError(
             f"{path} may be of several formats: {', '.join(best)}", file=path, hint="Name the format."
         )
+    readable = [name for name, format in known.items() if type(format).open is not Format.open]
     seen = f"{len(head)} bytes that begin {head[:8].hex(' ')}" if head else "an empty file"
     raise FormatError(
         f"The format of {path} is not known",
         file=path,
-        expected=f"one of {', '.join(known)}",
+        expected=f"one of {', '.join(readable)}",
         seen=seen,
         hint="Name the format if you know it; raw recordings are never recognised.",
         problems=_broken.values(),
@@ -225,6 +226,4 @@ def by_ending(path: PathLike) -> Format:
         if name.endswith(format.endings):
             return format
     endings = sorted({ending for format in known.values() for ending in format.endings})
-    raise FormatError(
-        f"No format is known by the ending of {name}", file=path, expected=" or ".join(endings)
-    )
+    raise FormatError(f"No format is known by the ending of {name}", file=path, expected=" or ".join(endings))

@@ -112,7 +112,8 @@ def _resolver() -> tuple[Any, dict[str, Any]]:
 
     loader = yaml.SafeLoader("")
     readers = {
-        f"{_TAG}{kind}": getattr(loader, f"construct_yaml_{kind}") for kind in ("null", "bool", "int", "float")
+        f"{_TAG}{kind}": getattr(loader, f"construct_yaml_{kind}")
+        for kind in ("null", "bool", "int", "float")
     }
     return loader, readers
 

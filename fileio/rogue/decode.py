@@ -127,7 +127,7 @@ def _step_by_stride(
     words: list[NDArray[np.uint64]],
 ) -> tuple[int, int]:
     """Take the run of records of one size at `position`; return their number and the next position."""
-    (length,) = _READ_LENGTH(data, position)
+    (length,) = _READ_LENGTH(data.data, position)
     pitch = length + 4
     if length < 4 or position + pitch > len(data):
         return 0, position
@@ -157,7 +157,8 @@ def _step_singly(
     words: list[NDArray[np.uint64]],
 ) -> tuple[int, int]:
     """Take up to a block of records one by one; return their number and the next position."""
-    read, view, found = _READ_LENGTH, memoryview(data), []
+    read, view = _READ_LENGTH, data.data
+    found: list[int] = []
     append = found.append
     for _ in range(_BLOCK):
         if position >= stop:
@@ -182,7 +183,7 @@ def _tear(data: NDArray[np.uint8], position: int) -> Tear:
     rest = len(data) - position
     if rest < 4:
         return Tear(position, rest, f"the file ends inside a length word ({rest} of 4 bytes)")
-    (length,) = _READ_LENGTH(data, position)
+    (length,) = _READ_LENGTH(data.data, position)
     if length < 4:
         return Tear(position, rest, f"bad length word {length}, expected 4 or more")
     if rest < HEADER_BYTES:

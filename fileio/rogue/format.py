@@ -36,7 +36,7 @@ class RogueFormat(Format):
             return PLAUSIBLE if _ENDING.search(os.path.basename(path)) else NO
         return PLAUSIBLE if int.from_bytes(head[:4], "little") >= 4 and _chains(path) else NO
 
-    def open(
+    def open(  # type: ignore[override]  # a format names its own options
         self,
         path: PathLike,
         *,
@@ -70,7 +70,7 @@ class RogueRawFormat(Format):
 
     name = "rogue-raw"
 
-    def open(self, path: PathLike, *, single: bool = False) -> RawReader:
+    def open(self, path: PathLike, *, single: bool = False) -> RawReader:  # type: ignore[override]  # as above
         """Open the recording that `path` names; `single`: that file alone, not its chain."""
         return RawReader(chain_of(path, single=single))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from sapwood.streams import FrameBatch
 
 __all__ = ["AUTO", "DEFAULT_CONFIG_CHANNEL", "RawReader", "RogueReader", "Summary"]
 
-AUTO = "auto"
+AUTO: Final = "auto"
 DEFAULT_CONFIG_CHANNEL = 255  # by custom; taken as such when its first record is a YAML mapping
 _CHANNELS = 256
 
@@ -284,4 +284,3 @@ class RawReader(_ChainReader):
     def _part_chunks(self, file: MappedFile, nbytes: int) -> Iterator[Chunk]:
         starts = np.zeros(1 if file.size else 0, np.int64)
         yield Chunk(FrameBatch(file.data, starts, file.size), 0, file.size)
-

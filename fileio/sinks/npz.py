@@ -211,9 +211,7 @@ def _directory(members: Sequence[_Member], begin: int) -> bytes:
     """Return the central directory of the archive, which begins at byte `begin`."""
     entries = b"".join(member.central_header() for member in members)
     count, size = len(members), len(entries)
-    end64 = _END64.pack(
-        b"PK\6\6", _END64.size - 12, _VERSION, _VERSION, 0, 0, count, count, size, begin
-    )
+    end64 = _END64.pack(b"PK\6\6", _END64.size - 12, _VERSION, _VERSION, 0, 0, count, count, size, begin)
     locator = _LOCATOR.pack(b"PK\6\7", 0, begin + size, 1)
     end = _END.pack(b"PK\5\6", 0, 0, _FULL16, _FULL16, _FULL32, _FULL32, 0)
     return entries + end64 + locator + end
