@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sapwood.memory.bits import byteCount, reverseBits, twosComplement, wordCount
 from sapwood.memory.block import Block
+from sapwood.memory.bulk import startTransactions
 from sapwood.memory.emulate import Emulate
 from sapwood.memory.field import Field, FieldSpec
 from sapwood.memory.hub import Hub
@@ -78,6 +79,7 @@ __all__ = [
     "byteCount",
     "check_overlap",
     "reverseBits",
+    "startTransactions",
     "twosComplement",
     "wordCount",
 ]

@@ -37,7 +37,8 @@ class _Aligned:
     def all(self) -> NDArray[Any]:
         if self._whole:
             return self._view.copy()
-        return (self._view & self._mask).astype(self._raw)
+        masked: NDArray[Any] = (self._view & self._mask).astype(self._raw)
+        return masked
 
     def put(self, index: int, raw: NDArray[Any]) -> None:
         part = self._view[index : index + len(raw)]

@@ -12,11 +12,12 @@ from sapwood.memory import topology
 from sapwood.memory.field import Field
 from sapwood.memory.hub import Hub, forward
 from sapwood.memory.master import Master
-from sapwood.memory.slave import Slave
+from sapwood.memory.slave import Direct, Slave, direct_access
 from sapwood.memory.transaction import Post, Read, Transaction, Verify, Write
 
 __all__ = ["Block"]
 
+_NOTHING = (0, 0)
 _log = logging.getLogger("sapwood.memory.block")
 
 
@@ -62,11 +63,13 @@ class Block:
         self._slave: Slave = _entry(master)
         self._base = offset
         self._limit = 0
-        self._sent = memoryview(bytearray(size))
-        self._received = memoryview(bytearray(size))
+        self._direct: Direct | None = None
+        self._sent = bytearray(size)
+        self._received = bytearray(size)
         self._mask = bytearray(size)
+        self._compared: bool | None = False
         self._type = self._low = self._high = 0
-        self._unverified = (0, 0)
+        self._unverified = _NOTHING
         self._transaction: Transaction | None = None
         self._problem: BusError | None = None
         self._fresh = False
@@ -97,6 +100,8 @@ class Block:
         """Take the variables of this block and the mask of the bits that a verify compares."""
         self.fields = fields
         self._mask[:] = mask
+        units = [any(mask[at : at + self.minAccess]) for at in range(0, self.size, self.minAccess)]
+        self._compared = units[0] if len(set(units)) == 1 else None
         specs = [field.spec for field in fields]
         modes = {spec.mode for spec in specs}
         self.mode = modes.pop() if len(modes) == 1 else "RW"
@@ -174,30 +179,55 @@ class Block:
     # ------------------------------------------------------------ inside, under the lock
 
     def _start(self, type: int, force: bool, field: Field | None, index: int) -> None:
-        """Decide whether an access has an effect, and on which bytes, and request it."""
+        """Request an access if it has an effect."""
+        if self._prepare(type, force, field, index):
+            self._launch()
+
+    def _launch(self) -> None:
+        """Request the access that was prepared."""
+        if self._direct is None:
+            self._request()
+            return
+        problem = self._at_once()
+        if problem is None:
+            self._fresh = True
+        else:
+            self._end(problem, self._at_once)
+
+    def _prepare(self, type: int, force: bool, field: Field | None, index: int) -> bool:
+        """Decide whether an access has an effect, and on which bytes; end the one before."""
         if self._transaction is not None:
             self._finish()
         if not self.enable:
-            return
+            return False
         if type == Read:
             if self.stagedHigh or self.mode == "WO":
-                return
-            low, high = (0, self.size) if field is None else field.span(index)
+                return False
+            if field is None:
+                self._low, self._high = 0, self.size
+            elif index < 0:
+                self._low, self._high = field.low, field.high
+            else:
+                self._low, self._high = field.span(index)
         elif type == Verify:
             low, high = self._unverified
             if not high or self.stagedHigh or self.mode == "WO":
-                return
-            self._unverified = (0, 0)
+                return False
+            self._unverified = _NOTHING
+            self._low, self._high = low, high
         else:
             if self.mode == "RO" or (type == Write and not force and not self.stagedHigh):
-                return
-            low, high = self._write_range(field, index)
+                return False
+            self._low, self._high = low, high = self._write_range(field, index)
             self._sent[low:high] = self.image[low:high]
             self.stagedLow, self.stagedHigh = self.size, 0
-            if type == Write and any(self._mask[low:high]):
-                self._unverified = (low, high)
-        self._type, self._low, self._high = type, low, high
-        self._request()
+            if type == Write:
+                compared = any(self._mask[low:high]) if self._compared is None else self._compared
+                self._unverified = (low, high) if compared else _NOTHING
+        self._type = type
+        if self._epoch != topology.epoch:
+            self._find_route()
+        return True
 
     def _write_range(self, field: Field | None, index: int) -> tuple[int, int]:
         """Return the bytes to write: the variable's that were touched, and all others staged."""
@@ -210,13 +240,29 @@ class Block:
 
     def _request(self) -> None:
         """Send the access described by `_type`, `_low` and `_high`."""
-        if self._epoch != topology.epoch:
-            self._find_route()
-        source = self._received if self._type in (Read, Verify) else self._sent
+        forward(self._slave, self._new_transaction(), self._limit)
+
+    def _new_transaction(self) -> Transaction:
+        """Make the transaction of the access that was prepared; it is under way from here."""
+        data = memoryview(self._received if self._type in (Read, Verify) else self._sent)
         self._transaction = transaction = Transaction(
-            self._base + self._low, source[self._low : self._high], self._type, self._timeout
+            self._base + self._low, data[self._low : self._high], self._type, self._timeout
         )
-        forward(self._slave, transaction, self._limit)
+        return transaction
+
+    def _at_once(self) -> BusError | None:
+        """Do the access with a slave that answers at once; return what went wrong."""
+        if self._direct is None:
+            return None
+        low, high = self._low, self._high
+        buffer = self._received if self._type == Verify else self.image
+        try:
+            self._direct(self._type, self._base + low, buffer, low, high)
+        except Exception as problem:  # noqa: BLE001  # slaves are user code
+            return self._failure(f"{type(problem).__name__}: {problem}")
+        if self._type == Verify and buffer[low:high] != self._sent[low:high]:
+            return self._mismatch()
+        return None
 
     def _find_route(self) -> None:
         """Skip the hubs that only add their offsets."""
@@ -230,6 +276,7 @@ class Block:
             limit = min(limit, slave._doMaxAccess())
         self._slave = slave
         self._limit = limit
+        self._direct = direct_access(slave) if self.size <= limit else None
 
     def _collect(self) -> tuple[BusError | None, bool]:
         """End the access under way; return and forget what went wrong and whether any succeeded."""
@@ -247,20 +294,27 @@ class Block:
             raise problem
 
     def _finish(self) -> None:
-        """Take the answer of the access under way, repeat it if need be, keep what went wrong."""
-        problem = self._outcome()
+        """Take the answer of the access under way."""
+        self._end(self._outcome(), self._again)
+
+    def _again(self) -> BusError | None:
+        """Repeat the last access and wait for it."""
+        self._request()
+        return self._outcome()
+
+    def _end(self, problem: BusError | None, repeat: Callable[[], BusError | None]) -> None:
+        """Close an access, after repetitions where it failed, and keep what went wrong."""
         for left in range(self.retryCount, 0, -1):
             if problem is None:
                 break
             _log.warning("%s; %d tries left", problem, left)
-            self._request()
-            problem = self._outcome()
+            problem = repeat()
         self._transaction = None
         if problem is None:
             self._fresh = True
             return
         if self._type == Write:
-            self._unverified = (0, 0)
+            self._unverified = _NOTHING
         elif isinstance(problem, VerifyError):
             self._take_received()
         self._problem = self._problem or problem
@@ -270,12 +324,12 @@ class Block:
         transaction = self._transaction
         if transaction is None:
             return None
-        if transaction._state != 1 and not transaction.wait():
-            return self._failure(transaction)
+        if not transaction.wait():
+            return self._failure(transaction.errorText, transaction)
         if self._type == Read:
             self._take_received()
         elif self._type == Verify:
-            return self._mismatch(transaction)
+            return self._mismatch()
         return None
 
     def _take_received(self) -> None:
@@ -288,21 +342,20 @@ class Block:
             if first < end:
                 self.image[first:end] = self._received[first:end]
 
-    def _failure(self, transaction: Transaction) -> BusError:
-        expired = transaction.expired()
+    def _failure(self, text: str, transaction: Transaction | None = None) -> BusError:
+        expired = transaction is not None and transaction.expired()
         return (BusTimeout if expired else BusError)(
-            f"Transaction error for block {self.path} with address 0x{self.address:08x}. "
-            f"Error {transaction.errorText}",
+            f"Transaction error for block {self.path} with address 0x{self.address:08x}. Error {text}",
             path=self.path,
             address=self.address,
-            id=transaction.id(),
+            id=None if transaction is None else transaction.id(),
             waited_s=self._timeout if expired else None,
         )
 
-    def _mismatch(self, transaction: Transaction) -> VerifyError | None:
+    def _mismatch(self) -> VerifyError | None:
         """Compare what was read back with what was written, in the bits that are verified."""
         low, high = self._low, self._high
-        got, wanted = self._received[low:high].tobytes(), self._sent[low:high].tobytes()
+        got, wanted = self._received[low:high], self._sent[low:high]
         if got == wanted:
             return None
         mask = int.from_bytes(self._mask[low:high], "little")
@@ -315,7 +368,7 @@ class Block:
             f"Got: 0x{got[first]:02x}, Exp: 0x{wanted[first]:02x}, Mask: 0x{self._mask[low + first]:02x}",
             path=self.path,
             address=self.address,
-            id=transaction.id(),
+            id=None if self._transaction is None else self._transaction.id(),
         )
 
 

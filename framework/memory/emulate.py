@@ -11,6 +11,7 @@ _PAGE_BITS = 12
 _PAGE = 1 << _PAGE_BITS
 _IN_PAGE = _PAGE - 1
 _BLANK = bytearray(_PAGE)
+_WRITES = (Write, Post)
 
 
 class Emulate(Slave):
@@ -26,34 +27,26 @@ class Emulate(Slave):
     def _doTransaction(self, transaction: Transaction) -> None:
         """Move the bytes of `transaction` and end it."""
         data = transaction.data
-        address = transaction._address
-        start = address & _IN_PAGE
-        size = data.nbytes
-        writes = transaction._type == Write or transaction._type == Post
-        if start + size <= _PAGE:
-            page = self._pages.get(address >> _PAGE_BITS)
-            if writes:
-                if page is None:
-                    page = self._pages.setdefault(address >> _PAGE_BITS, bytearray(_PAGE))
-                page[start : start + size] = data
-            elif page is None:
-                data[:] = bytes(size)
-            else:
-                data[:] = page[start : start + size]
-        else:
-            self._move(address, data, writes)
+        self._direct(transaction._type, transaction._address, data, 0, data.nbytes)
         transaction.done()
 
-    def _move(self, address: int, data: memoryview, writes: bool) -> None:
-        """Move bytes across the borders of pages."""
-        done = 0
-        while done < data.nbytes:
-            start = address + done & _IN_PAGE
-            part = data[done : done + _PAGE - start]
-            number = address + done >> _PAGE_BITS
-            if writes:
-                page = self._pages.setdefault(number, bytearray(_PAGE))
-                page[start : start + part.nbytes] = part
-            else:
-                part[:] = self._pages.get(number, _BLANK)[start : start + part.nbytes]
-            done += part.nbytes
+    def _direct(self, type: int, address: int, buffer: bytearray | memoryview, low: int, high: int) -> None:
+        """Move the bytes ``buffer[low:high]`` from or to `address`."""
+        start = address & _IN_PAGE
+        end = start + high - low
+        if end > _PAGE:
+            middle = low + _PAGE - start
+            self._direct(type, address, buffer, low, middle)
+            self._across(type, address + _PAGE - start, buffer, middle, high)
+        elif type in _WRITES:
+            page = self._pages.get(address >> _PAGE_BITS)
+            if page is None:
+                page = self._pages.setdefault(address >> _PAGE_BITS, bytearray(_PAGE))
+            page[start:end] = buffer[low:high]
+        else:
+            buffer[low:high] = self._pages.get(address >> _PAGE_BITS, _BLANK)[start:end]
+
+    def _across(self, type: int, address: int, buffer: bytearray | memoryview, low: int, high: int) -> None:
+        """Move bytes page by page from the start of a page."""
+        for first in range(low, high, _PAGE):
+            self._direct(type, address + first - low, buffer, first, min(first + _PAGE, high))

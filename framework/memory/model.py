@@ -34,7 +34,8 @@ class _OnePerArguments(type):
         key = (cls, args, *kwargs.items())
         found = _OnePerArguments._made.get(key)
         if found is None:
-            bound = inspect.signature(cls.__init__).bind(None, *args, **kwargs)
+            initializer = cls.__init__  # type: ignore[misc]  # its signature is what is looked at
+            bound = inspect.signature(initializer).bind(None, *args, **kwargs)
             bound.apply_defaults()
             plain = (cls, tuple(bound.arguments.items())[1:])
             found = _OnePerArguments._made.get(plain)

@@ -198,7 +198,8 @@ class _Truncated(_Narrow):
         return (codes >> self.shift).astype(container(self.bitSize))
 
     def _values(self, codes: NDArray[Any]) -> NDArray[Any]:
-        return (codes.astype("<u4") << self.shift).view("<f4")
+        values: NDArray[Any] = (codes.astype("<u4") << self.shift).view("<f4")
+        return values
 
 
 class BFloat16(_Truncated):

@@ -172,7 +172,7 @@ class Int(UInt):
         if raw.dtype.kind == "O":
             return super().decodeArray(raw)
         unused = 8 * raw.dtype.itemsize - self.bitSize
-        signed: NDArray[Any] = (raw << unused).view(self.ndType) >> unused
+        signed: NDArray[Any] = (raw << unused).view(f"<i{raw.dtype.itemsize}") >> unused
         return signed
 
 
@@ -296,4 +296,5 @@ class Bool(Model):
 
     def decodeArray(self, raw: NDArray[Any]) -> NDArray[Any]:
         """Return the values."""
-        return raw != 0
+        values: NDArray[Any] = raw != 0
+        return values

@@ -25,10 +25,9 @@ def scalar_codec(field: Field) -> tuple[Getter, Setter]:
     code = model.struct_format()
     if code is not None and len(pieces) == 1 and not pieces[0][0] & 7:
         return _whole(field, struct.Struct(code), pieces[0][0] >> 3)
-    if len(pieces) == 1:
-        get = _bits_getter(image, model, *pieces[0])
-    else:
-        get = _pieces_getter(image, model, pieces)
+    get = (
+        _bits_getter(image, model, pieces[0][0]) if len(pieces) == 1 else _pieces_getter(image, model, pieces)
+    )
     return get, _setter(field, _bits_store(image, pieces))
 
 
@@ -90,8 +89,9 @@ def _setter(field: Field, store: Callable[[int], None]) -> Setter:
     return stage
 
 
-def _bits_getter(image: bytearray, model: Model, bit: int, size: int) -> Getter:
+def _bits_getter(image: bytearray, model: Model, bit: int) -> Getter:
     """Return the function that reads one run of bits."""
+    size = model.bitSize
     first, end, shift, mask = bit >> 3, (bit + size + 7) >> 3, bit & 7, model.mask
     decode = model.decode
     from_bytes = int.from_bytes

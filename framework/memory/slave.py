@@ -12,7 +12,9 @@ from weakref import WeakValueDictionary
 from sapwood.memory.link import busConnect
 from sapwood.memory.transaction import Transaction
 
-__all__ = ["MAX_ACCESS", "Slave"]
+__all__ = ["MAX_ACCESS", "Direct", "Slave", "direct_access"]
+
+Direct = Callable[[int, int, bytearray, int, int], None]
 
 MAX_ACCESS = 0xFFFFFFFF
 """Largest access of a slave without a limit of its own (bytes)."""
@@ -89,3 +91,20 @@ class Slave:
         """Connect ``slave << master`` and return `master`."""
         busConnect(master, self)
         return master
+
+
+def direct_access(slave: Slave) -> Direct | None:
+    """Return the ``_direct`` method of a slave that answers at once, or None.
+
+    A slave whose accesses neither block nor fail silently may define
+    ``_direct(type, address, buffer, low, high)`` beside ``_doTransaction``: it moves the bytes
+    ``buffer[low:high]`` from or to `address` and raises what goes wrong. Blocks then need no
+    transaction. A subclass that overrides ``_doTransaction`` alone is asked by transactions.
+    """
+    for kind in type(slave).__mro__:
+        if "_direct" in vars(kind):
+            found: Direct = slave._direct  # type: ignore[attr-defined]  # it was just found there
+            return found
+        if "_doTransaction" in vars(kind):
+            break
+    return None

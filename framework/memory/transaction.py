@@ -113,7 +113,7 @@ class Transaction:
     def _part(self, count: int, offset: int) -> memoryview:
         if offset < 0 or offset + count > self.data.nbytes:
             raise IndexError(
-                f"transaction {self._id}: bytes {offset}..{offset + count} are outside its {self.size()} bytes"
+                f"transaction {self._id}: bytes {offset}..{offset + count} are outside 0..{self.size()}"
             )
         return self.data[offset : offset + count]
 
