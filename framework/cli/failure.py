@@ -1,0 +1,70 @@
+"""How commands fail: one line on stderr and an exit code, never a traceback for a user's mistake."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import click
+
+from sapwood.errors import FileError, SapwoodError
+
+__all__ = ["DAMAGED", "FAILED", "UNREADABLE", "FailingGroup", "Failure", "one_line", "unreadable"]
+
+FAILED = 1
+DAMAGED = 3
+UNREADABLE = 4
+
+
+class Failure(click.ClickException):
+    """End of a command: `message` goes to stderr on one line, the process exits with `exit_code`."""
+
+    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+        super().__init__(one_line(message))
+        self.exit_code = exit_code
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message."""
+        click.echo(f"sapwood: {self.message}", err=True, file=file)
+
+
+def one_line(text: object) -> str:
+    """Return `text` with its lines joined, so that logs of failures stay greppable."""
+    parts = [part.strip() for part in str(text).splitlines() if part.strip()]
+    return "; ".join(part.rstrip(";") for part in parts)
+
+
+class FailingGroup(click.Group):
+    """A group whose commands may raise `SapwoodError` and `OSError`: they end as a `Failure`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands, in the order they were added."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command line."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The reader of our output has gone (`sapwood file dump x | head`): nothing more to say.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(0) from None
+        except (SapwoodError, OSError) as error:
+            if ctx.obj:
+                raise
+            raise Failure(str(error)) from error
+
+
+@contextmanager
+def unreadable() -> Iterator[None]:
+    """Let errors of reading a file end the command with the exit code for unreadable files."""
+    try:
+        yield
+    except (FileError, OSError) as error:
+        context = click.get_current_context()
+        if isinstance(error, BrokenPipeError) or context.find_object(bool):
+            raise
+        raise Failure(str(error), UNREADABLE) from error

@@ -1,0 +1,50 @@
+"""The command ``sapwood``: its groups, and how failures end.
+
+Modules of this package import only click and the errors; what a command needs it imports when it
+runs, so that ``sapwood --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import click
+
+from sapwood import __version__
+from sapwood.cli.demo import demo
+from sapwood.cli.failure import FailingGroup
+from sapwood.cli.file import file
+from sapwood.cli.record import record
+from sapwood.cli.remote import execute, get, set_value, tree
+from sapwood.cli.run import run
+from sapwood.cli.watch import watch
+
+__all__ = ["cli", "main"]
+
+
+@click.group(
+    cls=FailingGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 damaged or recovered with loss, 4 unreadable.",
+)
+@click.version_option(__version__, prog_name="sapwood")
+@click.option("--debug", is_flag=True, help="Log everything to stderr; show where a failure came from.")
+@click.pass_context
+def cli(context: click.Context, debug: bool) -> None:
+    """Device control and data acquisition: run a tree, record its streams, read the files."""
+    context.obj = debug
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s" if debug else "%(levelname)s: %(message)s",
+    )
+
+
+for command in (demo, run, record, tree, get, set_value, execute, watch, file):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line with the arguments of this process, then exit."""
+    cli(prog_name="sapwood")
