@@ -1,0 +1,249 @@
+"""Conversion to NumPy archives and to text."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import struct
+import tracemalloc
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import sapwood.fileio as fileio
+from sapwood.errors import FileError, FormatError
+from sapwood.fileio import Column, ColumnInfo, Table, TableInfo
+from sapwood.streams import FrameBatch
+
+
+def record(channel: int, payload: bytes, flags: int = 0, error: int = 0) -> bytes:
+    return struct.pack("<IHBB", len(payload) + 4, flags, error, channel) + payload
+
+
+def listed(path: Path) -> list[list[Any]]:
+    with np.load(path) as arrays:
+        assert sorted(arrays) == ["channel", "error", "flags", "offset", "payload", "time"]
+        types = [
+            arrays[name].dtype.str for name in ("channel", "flags", "error", "time", "offset", "payload")
+        ]
+        assert types == ["|u1", "<u2", "|u1", "<i8", "<i8", "|u1"]
+        offset, payload = arrays["offset"].tolist(), arrays["payload"]
+        assert offset[0] == 0
+        assert offset[-1] == len(payload)
+        columns = (arrays[name].tolist() for name in ("channel", "error", "flags"))
+        return [
+            [*row, end - start, hashlib.sha256(payload[start:end]).hexdigest()]
+            for *row, start, end in zip(*columns, offset, offset[1:], strict=False)
+        ]
+
+
+def test_every_golden_file_as_npz(golden_rogue: Path, rogue_manifest: dict[str, Any], tmp_path: Path) -> None:
+    compared = 0
+    for name, entry in rogue_manifest.items():
+        expect = entry["expect"]
+        wanted = expect.get("record_list", expect.get("intact_records"))
+        if wanted is None:
+            continue
+        out = tmp_path / f"{name}.npz"
+        assert fileio.convert(golden_rogue / name, out, single=True) == len(wanted)
+        assert listed(out) == wanted, name
+        assert zipfile.ZipFile(out).testzip() is None
+        compared += 1
+    assert compared > 25
+
+
+def test_raw_files_and_chains_as_npz(
+    golden_rogue: Path, rogue_manifest: dict[str, Any], tmp_path: Path
+) -> None:
+    fileio.convert(golden_rogue / "raw.bin", tmp_path / "raw.npz", "raw")
+    with np.load(tmp_path / "raw.npz") as arrays:
+        assert arrays["payload"].tobytes() == (golden_rogue / "raw.bin").read_bytes()
+        assert arrays["offset"].tolist() == [0, 1116]
+    fileio.convert(golden_rogue / "split_buf.dat.1", tmp_path / "chain.npz")
+    parts = [rogue_manifest[f"split_buf.dat.{n}"]["expect"]["record_list"] for n in range(1, 6)]
+    assert listed(tmp_path / "chain.npz") == [item for part in parts for item in part]
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=60)), max_size=60))
+@settings(deadline=None, max_examples=50)
+def test_any_recording_as_npz(
+    tmp_path_factory: pytest.TempPathFactory, frames: list[tuple[int, bytes]]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.dat"
+    path.write_bytes(b"".join(record(*frame) for frame in frames))
+    fileio.convert(path, path.with_suffix(".npz"), overwrite=True)
+    assert [(item[0], item[4]) for item in listed(path.with_suffix(".npz"))] == [
+        (channel, hashlib.sha256(payload).hexdigest()) for channel, payload in frames
+    ]
+
+
+def test_csv_of_headers(tmp_path: Path) -> None:
+    path, out = tmp_path / "a.dat", tmp_path / "a.csv"
+    path.write_bytes(record(1, b"abc", 0x1234, 5) + record(2, b"") + record(3, b"x" * 10))
+    assert fileio.convert(path, out) == 3
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0] == {
+        "channel": "1", "flags": "4660", "error": "5", "time": "0", "start": "8", "size": "3",
+    }  # fmt: skip
+    assert [(row["start"], row["size"]) for row in rows] == [("8", "3"), ("19", "0"), ("27", "10")]
+
+
+def test_start_in_csv_is_a_place_in_the_file(tmp_path: Path) -> None:
+    path, out = tmp_path / "a.dat", tmp_path / "a.csv"
+    path.write_bytes(b"".join(record(n % 256, bytes([n % 256]) * (1 << 18)) for n in range(100)))  # 2 chunks
+    fileio.convert(path, out)
+    content = path.read_bytes()
+    with out.open(newline="") as file:
+        for row in csv.DictReader(file):
+            start, size = int(row["start"]), int(row["size"])
+            assert content[start : start + size] == bytes([int(row["channel"])]) * size
+
+
+def test_memory_of_a_conversion_is_that_of_a_chunk(tmp_path: Path) -> None:
+    path = tmp_path / "a.dat"
+    path.write_bytes(record(1, bytes(100_000)) * 1500)  # 150 MB
+    tracemalloc.start()
+    fileio.convert(path, tmp_path / "a.npz")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 40 << 20
+    assert (tmp_path / "a.npz").stat().st_size > 150_000_000
+
+
+def test_progress_counts_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.dat"
+    path.write_bytes(record(1, bytes(1 << 20)) * 40)
+    seen: list[tuple[int, int]] = []
+    fileio.convert(path, tmp_path / "a.npz", progress=lambda done, total: seen.append((done, total)))
+    assert len(seen) > 1
+    assert seen[-1] == (40, 40)
+    assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, FileError, OSError(28, "No space left on device")])
+@pytest.mark.parametrize("ending", ["npz", "csv"])
+def test_nothing_is_left_when_a_conversion_stops(tmp_path: Path, ending: str, stop: Any) -> None:
+    path, out = tmp_path / "a.dat", tmp_path / f"a.{ending}"
+    path.write_bytes(record(1, b"abc"))
+
+    def interrupt(done: int, total: int) -> None:
+        assert Path(f"{out}.part").exists()
+        raise stop
+
+    expected = FileError if isinstance(stop, OSError) else stop
+    with pytest.raises(expected):
+        fileio.convert(path, out, progress=interrupt)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.dat"]
+
+
+def test_an_existing_file_is_kept(tmp_path: Path) -> None:
+    path, out = tmp_path / "a.dat", tmp_path / "a.csv"
+    path.write_bytes(record(1, b"abc"))
+    out.write_text("precious")
+    with pytest.raises(FileExistsError, match=f"{out} exists already"):
+        fileio.convert(path, out)
+    assert out.read_text() == "precious"
+    fileio.convert(path, out, overwrite=True)
+    assert out.read_text().startswith("channel,")
+
+
+def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.dat"
+    path.write_bytes(record(1, b"abc"))
+    with pytest.raises(FormatError, match="No format is known by the ending"):
+        fileio.convert(path, tmp_path / "a.docx")
+    with pytest.raises(FileError, match=r"Failed to write file: .*nowhere.*No such file"):
+        fileio.convert(path, tmp_path / "nowhere" / "a.npz")
+
+
+# Tables and sinks by themselves
+
+
+def test_a_batch_is_a_table_without_a_copy() -> None:
+    batch = FrameBatch(b"..abc.de", [2, 6], [3, 2], channel=7, flags=[1, 2])
+    table = Table.from_frames(batch)
+    assert (len(table), list(table)) == (2, ["channel", "flags", "error", "time", "payload"])
+    assert table["payload"].values is batch.payload
+    assert bytes(table["payload"][1]) == b"de"
+    assert table["payload"].dense().tobytes() == b"abcde"
+    assert table["time"].unit == "ns"
+    assert table.to_frames().payload is batch.payload
+    with pytest.raises(FileError, match="holds no frames"):
+        Table("x", {"a": Column(np.arange(3))}).to_frames()
+    with pytest.raises(FileError, match="differ in length"):
+        Table("x", {"a": Column(np.arange(3)), "b": Column(np.arange(4))})
+    with pytest.raises(FileError, match="both start and size"):
+        Column(np.arange(3), np.arange(3))
+
+
+def ragged(values: np.ndarray[Any, Any]) -> Column:
+    return Column(values, np.array([3, 0]), np.array([2, 1]))
+
+
+def test_tables_of_any_columns_as_npz(tmp_path: Path) -> None:
+    matrix, one, two = (
+        np.arange(12.0).reshape(2, 3, 2),
+        np.arange(8, dtype=">u4"),
+        np.arange(10).reshape(5, 2),
+    )
+    table = Table("ch0/raw", {"m": Column(matrix), "one": ragged(one), "two": ragged(two)})
+    info = TableInfo(
+        "ch0/raw",
+        4,
+        {
+            "m": ColumnInfo(matrix.dtype, (3, 2)),
+            "one": ColumnInfo(np.dtype("u4"), values=6),
+            "two": ColumnInfo(two.dtype, (2,), 6),
+        },
+    )
+    other = TableInfo("empty", 0, {"x": ColumnInfo(np.dtype("S3"))})
+    sink = fileio.create(tmp_path / "t.npz", tables=[info, other])
+    sink.write(table)
+    sink.write(table)
+    with pytest.raises(FileError, match="More rows than announced for ch0/raw/m"):
+        sink.write(table)
+    sink.sync()
+    sink.close()
+    sink.close()
+    with np.load(tmp_path / "t.npz") as arrays:
+        assert arrays["ch0/raw/m"].tolist() == matrix.tolist() * 2
+        assert arrays["ch0/raw/one_offset"].tolist() == [0, 2, 3, 5, 6]
+        assert arrays["ch0/raw/one"].tolist() == [3, 4, 0] * 2
+        assert arrays["ch0/raw/two"].tolist() == [[6, 7], [8, 9], [0, 1]] * 2
+        assert arrays["empty/x"].shape == (0,)
+
+
+def test_npz_wants_what_was_announced(tmp_path: Path) -> None:
+    sink = fileio.create(tmp_path / "t.npz", tables=[TableInfo.of_frames(2, 5)])
+    sink.write(Table.from_frames(FrameBatch(b"ab", 0, 2)))
+    with pytest.raises(FileError, match="Fewer rows than announced for channel"):
+        sink.close()
+    with pytest.raises(FileError, match="Table hits was not announced"):
+        sink.write(Table("hits", {"x": Column(np.arange(1))}))
+    sink.abort()
+    clash = TableInfo(
+        "t", 1, {"offset": ColumnInfo(np.dtype("i8")), "v": ColumnInfo(np.dtype("u1"), values=1)}
+    )
+    with pytest.raises(FileError, match="Two arrays of table t are called offset"):
+        fileio.create(tmp_path / "u.npz", tables=[clash])
+
+
+def test_csv_of_other_tables(tmp_path: Path) -> None:
+    sink = fileio.create(tmp_path / "t.csv")
+    sink.write(
+        Table("hits", {"n": Column(np.array([1.5, 2])), "a": ragged(np.arange(5)), "b": ragged(np.arange(5))})
+    )
+    with pytest.raises(FileError, match="holds one table"):
+        sink.write(Table("other", {"n": Column(np.arange(1))}))
+    with pytest.raises(FileError, match="Column m cannot be written as CSV"):
+        sink.write(Table("hits", {"m": Column(np.zeros((2, 2)))}))
+    sink.close()
+    assert (tmp_path / "t.csv").read_text() == (
+        "n,a_start,a_size,b_start,b_size\n1.5,24,2,24,2\n2.0,0,1,0,1\n"
+    )
