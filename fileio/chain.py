@@ -67,12 +67,13 @@ def missing_part(files: list[str]) -> str | None:
     """Return the first part that is missing although later ones are there, or None."""
     match = _PART.fullmatch(files[-1])
     base, last = (match[1], int(match[2])) if match else (files[-1], 1)
-    if len(files) == 1 and last > 1:
-        return None  # a later part, asked for alone
+    following = f"{base}.{last + 1}"
+    if os.path.exists(following) or (len(files) == 1 and last > 1):
+        return None  # a part that was asked for alone
     folder = os.path.dirname(base) or "."
     stem = os.path.basename(base)
     numbers = [int(found[2]) for found in _parts_in(folder) if found[1] == stem]
-    return f"{base}.{last + 1}" if any(number > last for number in numbers) else None
+    return following if any(number > last for number in numbers) else None
 
 
 def _parts_in(folder: str) -> list[re.Match[str]]:

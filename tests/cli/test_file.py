@@ -1,0 +1,241 @@
+"""``sapwood file`` on the files of the peer."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+KEYS = ["format", "parts", "frames", "payload_bytes", "channels", "error_frames", "config", "torn_bytes"]
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "golden" / "rogue"
+
+
+def _recordings() -> list[str]:
+    if not SHARED.is_dir():
+        return []
+    files = json.loads((SHARED / "MANIFEST.json").read_text())["files"]
+    return [name for name in files if ".dat" in name or name == "raw.bin"]
+
+
+def _is_raw(name: str) -> bool:
+    return name == "raw.bin" or name.startswith("split_raw")
+
+
+def _reading(name: str) -> list[str]:
+    return [*(["--single"] if ".dat." in name else []), *(["--format", "raw"] if _is_raw(name) else [])]
+
+
+def _intact(entry: dict[str, Any]) -> list[list[Any]] | None:
+    """The records that the manifest says are whole: [channel, error, flags, size, digest]."""
+    expect = entry["expect"]
+    return expect.get("record_list") or expect.get("intact_records")
+
+
+@pytest.mark.parametrize("name", _recordings())
+def test_info_agrees_with_the_manifest(
+    sapwood: Callable[..., Any], golden_rogue: Path, rogue_manifest: dict[str, Any], name: str
+) -> None:
+    expect = rogue_manifest[name]["expect"]
+    ran = sapwood("file", "info", golden_rogue / name, "--json", *_reading(name))
+    found = ran.json
+    assert list(found) == KEYS
+    assert len(found["parts"]) == 1
+    assert found["torn_bytes"] == expect.get("trailing_bytes", 0)
+    assert ran.code == (3 if found["torn_bytes"] else 0)
+    if "payload_bytes" in expect:
+        assert found["payload_bytes"] == expect["payload_bytes"]
+    if "records" in expect:
+        assert found["frames"] == expect["records"]
+    if "per_channel" in expect:
+        channels = {
+            n: {"records": c["frames"], "bytes": c["payload_bytes"]} for n, c in found["channels"].items()
+        }
+        assert channels == expect["per_channel"]
+    records = _intact(rogue_manifest[name])
+    if records:
+        assert found["frames"] == len(records)
+        assert found["error_frames"] == sum(record[1] != 0 for record in records)
+
+
+@pytest.mark.parametrize("name", _recordings())
+def test_npz_agrees_with_the_manifest(
+    sapwood: Callable[..., Any],
+    golden_rogue: Path,
+    rogue_manifest: dict[str, Any],
+    tmp_path: Path,
+    name: str,
+) -> None:
+    entry = rogue_manifest[name]
+    target = tmp_path / "out.npz"
+    ran = sapwood("file", "convert", golden_rogue / name, target, *_reading(name))
+    assert ran.code == (3 if entry["expect"].get("trailing_bytes") else 0)
+    with np.load(target) as arrays:
+        assert set(arrays) == {"channel", "flags", "error", "time", "offset", "payload"}
+        channel, error, flags = (arrays[key].tolist() for key in ("channel", "error", "flags"))
+        offset, payload = arrays["offset"], arrays["payload"]
+    assert offset[0] == 0
+    assert offset[-1] == len(payload)
+    records = _intact(entry)
+    if records:
+        found = [
+            [c, e, f, int(b - a), hashlib.sha256(payload[a:b].tobytes()).hexdigest()]
+            for c, e, f, a, b in zip(channel, error, flags, offset[:-1], offset[1:], strict=True)
+        ]
+        assert found == [record[:5] for record in records]
+    if "sha256_all" in entry["expect"]:
+        assert hashlib.sha256(payload.tobytes()).hexdigest() == entry["expect"]["sha256_all"]
+
+
+def test_the_first_part_opens_the_chain(sapwood: Callable[..., Any], golden_rogue: Path) -> None:
+    found = sapwood("file", "info", golden_rogue / "split_buf.dat.1", "--json").json
+    assert [Path(part["file"]).name for part in found["parts"]] == [f"split_buf.dat.{n}" for n in range(1, 6)]
+    assert found["frames"] == 10
+
+
+def test_configuration_is_merged(
+    sapwood: Callable[..., Any], golden_rogue: Path, rogue_manifest: dict[str, Any]
+) -> None:
+    path = golden_rogue / "config_ch255.dat"
+    config = sapwood("file", "info", path, "--json").json["config"]
+    wanted = rogue_manifest["config_ch255.dat"]["expect"]["config_values"]
+    assert wanted
+    for dotted, value in wanted.items():
+        node: Any = config
+        for name in dotted.split("."):
+            node = node.get(name, "MISSING")
+        assert node == value, dotted
+    assert sapwood("file", "info", path, "--json", "--config-channel", "none").json["config"] is None
+
+
+def test_data_on_channel_255_is_no_configuration(sapwood: Callable[..., Any], golden_rogue: Path) -> None:
+    assert sapwood("file", "info", golden_rogue / "prbs_w256_ch255.dat", "--json").json["config"] is None
+
+
+def test_info_for_people(sapwood: Callable[..., Any], golden_rogue: Path) -> None:
+    text = sapwood("file", "info", golden_rogue / "split_buf.dat").out
+    assert "rogue, 5 parts" in text
+    assert "3.59 kB" in text
+    assert "split_buf.dat.5" in text
+
+
+def test_a_cut_file_is_told_with_its_offset(sapwood: Callable[..., Any], golden_rogue: Path) -> None:
+    ran = sapwood("file", "info", golden_rogue / "cut_payload.dat")
+    assert ran.code == 3
+    assert "Torn bytes" in ran.out
+    assert "cut_payload.dat, offset 300" in ran.error
+
+
+@pytest.mark.parametrize("command", [["info"], ["dump"], ["convert"]])
+def test_unreadable_is_4(sapwood: Callable[..., Any], tmp_path: Path, command: list[str]) -> None:
+    noise = tmp_path / "noise.bin"
+    noise.write_bytes(bytes(range(1, 200)))
+    target = [tmp_path / "out.npz"] if command == ["convert"] else []
+    for path, said in ((noise, "format of"), (tmp_path / "absent.dat", "absent.dat")):
+        ran = sapwood("file", *command, path, *target)
+        assert ran.code == 4
+        assert said in ran.error
+    assert [path.name for path in tmp_path.iterdir()] == ["noise.bin"]
+
+
+def test_dump_shows_headers_text_and_hex(sapwood: Callable[..., Any], golden_rogue: Path) -> None:
+    text = sapwood("file", "dump", golden_rogue / "config_ch255.dat").out
+    assert "#3  channel 1  flags 0x0001  16 bytes\n    first data frame\n" in text
+    assert "Top.Writer.IsOpen: True" in text
+    text = sapwood("file", "dump", golden_rogue / "meta_ch0_passthrough.dat", "--channel", "2").out
+    assert text == f"#2  channel 2  flags 0x0202  error 0x57  3 bytes\n    000000  {'95 6a 26':<48} .j&\n"
+
+
+def test_dump_limits(sapwood: Callable[..., Any], golden_rogue: Path) -> None:
+    path = golden_rogue / "prbs_w32_unbuffered.dat"
+    text = sapwood("file", "dump", path, "--limit", "3", "--bytes", "16").out
+    assert text.count("#") == 3
+    assert text.count("... 1984 more bytes") == 3
+    whole = sapwood("file", "dump", path, "--limit", "1", "--bytes", "0").out
+    assert len(whole.splitlines()) == 1 + 125
+    assert sapwood("file", "dump", path, "--limit", "0").out == ""
+
+
+def test_dump_as_json_holds_the_payload(
+    sapwood: Callable[..., Any], golden_rogue: Path, rogue_manifest: dict[str, Any]
+) -> None:
+    name = "meta_ch0_passthrough.dat"
+    rows = [
+        json.loads(line) for line in sapwood("file", "dump", golden_rogue / name, "--json").out.splitlines()
+    ]
+    found = [
+        [
+            r["channel"],
+            r["error"],
+            r["flags"],
+            r["size"],
+            hashlib.sha256(bytes.fromhex(r["payload"])).hexdigest(),
+        ]
+        for r in rows
+    ]
+    assert found == rogue_manifest[name]["expect"]["record_list"]
+    assert [r["index"] for r in rows] == list(range(len(rows)))
+
+
+def test_csv_of_headers(
+    sapwood: Callable[..., Any], golden_rogue: Path, rogue_manifest: dict[str, Any], tmp_path: Path
+) -> None:
+    target = tmp_path / "out.csv"
+    assert sapwood("file", "convert", golden_rogue / "prbs_w32_err.dat", target).code == 0
+    with target.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    records = rogue_manifest["prbs_w32_err.dat"]["expect"]["record_list"]
+    assert [[int(r["channel"]), int(r["error"]), int(r["flags"])] for r in rows] == [
+        one[:3] for one in records
+    ]
+
+
+def test_convert_keeps_what_is_there(sapwood: Callable[..., Any], golden_rogue: Path, tmp_path: Path) -> None:
+    source, target = golden_rogue / "srpv3.dat", tmp_path / "out.npz"
+    target.write_text("mine")
+    ran = sapwood("file", "convert", source, target)
+    assert ran.code == 1
+    assert "exists" in ran.error
+    assert target.read_text() == "mine"
+    done = sapwood("file", "convert", source, target, "--overwrite", "--json")
+    assert done.code == 0
+    assert done.json["rows"] == 13
+    assert done.json["bytes"] == target.stat().st_size
+
+
+def test_convert_into_a_folder_that_is_not_there_fails(
+    sapwood: Callable[..., Any], golden_rogue: Path, tmp_path: Path
+) -> None:
+    ran = sapwood("file", "convert", golden_rogue / "srpv3.dat", tmp_path / "no" / "out.npz")
+    assert ran.code == 1
+    assert "out.npz" in ran.error
+
+
+def test_an_ending_nobody_knows_is_wrong_usage(
+    sapwood: Callable[..., Any], golden_rogue: Path, tmp_path: Path
+) -> None:
+    ran = sapwood("file", "convert", golden_rogue / "srpv3.dat", tmp_path / "out.xyz")
+    assert ran.code == 2
+    assert ".npz" in ran.err
+
+
+def test_options_that_do_not_fit_are_wrong_usage(sapwood: Callable[..., Any], golden_rogue: Path) -> None:
+    ran = sapwood("file", "info", golden_rogue / "raw.bin", "--format", "raw", "--config-channel", "3")
+    assert ran.code == 2
+    assert "--config-channel" in ran.err
+    assert sapwood("file", "info", golden_rogue / "raw.bin", "--config-channel", "256").code == 2
+
+
+def test_a_missing_part_is_damage(sapwood: Callable[..., Any], golden_rogue: Path, tmp_path: Path) -> None:
+    for number in (1, 2, 4):
+        shutil.copy(golden_rogue / f"split_buf.dat.{number}", tmp_path / f"run.dat.{number}")
+    ran = sapwood("file", "info", tmp_path / "run.dat", "--json")
+    assert ran.code == 3
+    assert "run.dat.3" in ran.error
+    assert ran.json["frames"] == 5
