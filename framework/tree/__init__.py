@@ -1,1 +1,138 @@
 """The control tree: Root, Device, Variable, Command."""
+
+from __future__ import annotations
+
+from sapwood.errors import CommandError, ConfigError, DeviceError, NodeError, UnknownNode, VariableError
+from sapwood.memory import (
+    BFloat16,
+    BFloat16BE,
+    Bool,
+    Double,
+    DoubleBE,
+    Fixed,
+    Float,
+    Float4,
+    Float4BE,
+    Float6,
+    Float6BE,
+    Float8,
+    Float8BE,
+    Float16,
+    Float16BE,
+    FloatBE,
+    Int,
+    IntBE,
+    Model,
+    String,
+    TensorFloat32,
+    TensorFloat32BE,
+    UFixed,
+    UInt,
+    UIntBE,
+    UIntReversed,
+    busConnect,
+    byteCount,
+    reverseBits,
+    twosComplement,
+    wordCount,
+)
+from sapwood.tree.arraydevice import ArrayDevice
+from sapwood.tree.bulk import (
+    readAndWaitBlocks,
+    readBlocks,
+    startTransaction,
+    verifyBlocks,
+    waitBlocks,
+    waitTransaction,
+    writeAndVerifyBlocks,
+    writeBlocks,
+)
+from sapwood.tree.callbacks import functionWrapper
+from sapwood.tree.command import BaseCommand, Command, LocalCommand
+from sapwood.tree.device import Device
+from sapwood.tree.enable import EnableVariable
+from sapwood.tree.expose import expose
+from sapwood.tree.link import LinkVariable
+from sapwood.tree.local import LocalVariable
+from sapwood.tree.logs import logName, setLogLevel
+from sapwood.tree.node import Node
+from sapwood.tree.remotecommand import RemoteCommand
+from sapwood.tree.remotevar import RemoteVariable
+from sapwood.tree.root import Root
+from sapwood.tree.value import VariableValue
+from sapwood.tree.variable import BaseVariable
+from sapwood.tree.wait import VariableWait, VariableWaitClass
+from sapwood.tree.yamlio import dataToYaml, dictUpdate, keyValueUpdate, yamlToData, yamlUpdate
+
+__all__ = [
+    "ArrayDevice",
+    "BFloat16",
+    "BFloat16BE",
+    "BaseCommand",
+    "BaseVariable",
+    "Bool",
+    "Command",
+    "CommandError",
+    "ConfigError",
+    "Device",
+    "DeviceError",
+    "Double",
+    "DoubleBE",
+    "EnableVariable",
+    "Fixed",
+    "Float",
+    "Float4",
+    "Float4BE",
+    "Float6",
+    "Float6BE",
+    "Float8",
+    "Float8BE",
+    "Float16",
+    "Float16BE",
+    "FloatBE",
+    "Int",
+    "IntBE",
+    "LinkVariable",
+    "LocalCommand",
+    "LocalVariable",
+    "Model",
+    "Node",
+    "NodeError",
+    "RemoteCommand",
+    "RemoteVariable",
+    "Root",
+    "String",
+    "TensorFloat32",
+    "TensorFloat32BE",
+    "UFixed",
+    "UInt",
+    "UIntBE",
+    "UIntReversed",
+    "UnknownNode",
+    "VariableError",
+    "VariableValue",
+    "VariableWait",
+    "VariableWaitClass",
+    "busConnect",
+    "byteCount",
+    "dataToYaml",
+    "dictUpdate",
+    "expose",
+    "functionWrapper",
+    "keyValueUpdate",
+    "logName",
+    "readAndWaitBlocks",
+    "readBlocks",
+    "reverseBits",
+    "setLogLevel",
+    "startTransaction",
+    "twosComplement",
+    "verifyBlocks",
+    "waitBlocks",
+    "waitTransaction",
+    "wordCount",
+    "writeAndVerifyBlocks",
+    "writeBlocks",
+    "yamlToData",
+    "yamlUpdate",
+]
