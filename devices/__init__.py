@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from sapwood.devices.prbs import PrbsPair, PrbsRx, PrbsTx
     from sapwood.devices.reader import StreamReader
     from sapwood.devices.stage import Fifo, Filter, RateDrop, StageDevice
-    from sapwood.devices.variable import Variable
-    from sapwood.devices.variable import Variable as StreamVariable
+    from sapwood.devices.variable import StreamVariable, Variable
     from sapwood.devices.writer import StreamWriter
 
 __all__ = [

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sapwood.devices.board.waveform import Pulse, PulseWaveform
 from sapwood.streams import FrameBatch, Master
-from sapwood.streams.prbs.generator import Generator
+from sapwood.streams.prbs import Generator
 
 __all__ = ["LARGEST", "Channel", "Pattern", "Settings"]
 

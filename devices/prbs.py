@@ -1,0 +1,276 @@
+"""PRBS generator and checker as devices of the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sapwood.streams import Master, Prbs, Slave, StreamEnd, connect, drain
+from sapwood.tree import Device, LocalCommand, LocalVariable
+
+__all__ = ["PrbsPair", "PrbsRx", "PrbsTx"]
+
+POLL_S = 1.0
+
+
+class _PrbsDevice(StreamEnd, Device):
+    """What generator and checker share: the `Prbs` object, its width and taps, and counters."""
+
+    def __init__(self, *, width: int | None, taps: Iterable[int] | bytes | None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._prbs = Prbs()
+        if width is not None:
+            self.setWidth(width)
+        if taps is not None:
+            self.setTaps(taps)
+
+    def setWidth(self, width: int) -> None:
+        """Set the word width, bits: a multiple of 32 up to 512."""
+        self._prbs.setWidth(width)
+
+    def setTaps(self, taps: Iterable[int] | bytes) -> None:
+        """Set the bits fed back, one index each."""
+        self._prbs.setTaps(bytes(taps))
+
+    def countReset(self) -> None:
+        """Zero the counters."""
+        self._prbs.resetCount()
+        super().countReset()
+
+    def _add_counters(self, prefix: str, getters: dict[str, Any]) -> None:
+        """Add read-only polled variables: counters, then rates in exponent form."""
+        for name, getter in getters.items():
+            rate = {"Rate": "Frames/s", "Bw": "Bytes/s"}.get(name)
+            options: dict[str, Any] = {"value": 0, "typeStr": "UInt64" if name == "Bytes" else "UInt32"}
+            if rate:
+                options = {"value": 0.0, "typeStr": "Float64", "units": rate, "disp": "{:.3e}"}
+            elif name == "Bytes":
+                options["units"] = "Bytes"
+            self.add(
+                LocalVariable(
+                    name=f"{prefix}{name}", mode="RO", pollInterval=POLL_S, localGet=getter, **options
+                )
+            )
+
+
+class PrbsTx(_PrbsDevice):
+    """Generator of PRBS frames, on command or by a thread of its own.
+
+    Parameters
+    ----------
+    width
+        Bits of a word, None for 32.
+    taps
+        Bits fed back, None for 1, 2, 6, 31.
+    stream
+        Slave to link to at once.
+    sendCount
+        Send a word count instead of the pseudo-random sequence.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int | None = None,
+        taps: Iterable[int] | bytes | None = None,
+        stream: Any = None,
+        sendCount: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(width=width, taps=taps, **kwargs)
+        prbs = self._prbs
+        self.sendCount(sendCount)
+        self.add(
+            LocalVariable(
+                name="txSize",
+                description="Size of a frame",
+                mode="RW",
+                units="Bytes",
+                typeStr="UInt32",
+                value=1024,
+                localSet=self._setSize,
+            )
+        )
+        self.add(
+            LocalVariable(
+                name="txPeriod",
+                description="Pause after each frame of the running generator",
+                mode="RW",
+                units="uS",
+                typeStr="UInt32",
+                value=0,
+                localSet=lambda value: prbs.setTxPeriod(value),
+            )
+        )
+        self.add(
+            LocalVariable(
+                name="txEnable",
+                description="Whether the generator runs",
+                mode="RW",
+                value=False,
+                localSet=self._setEnable,
+            )
+        )
+        self.add(
+            LocalCommand(
+                name="genFrame", description="Send this many frames", value=1, function=self._genFrames
+            )
+        )
+        self._add_counters(
+            "tx", {"Errors": prbs.getTxErrors, "Count": prbs.getTxCount, "Bytes": prbs.getTxBytes}
+        )
+        self.add(
+            LocalVariable(
+                name="genPayload",
+                description="Whether words after the second carry the sequence",
+                mode="RW",
+                value=True,
+                localSet=lambda value: prbs.genPayload(value),
+            )
+        )
+        self._add_counters("tx", {"Rate": prbs.getTxRate, "Bw": prbs.getTxBw})
+        if stream is not None:
+            connect(self, stream)
+
+    def _getStreamMaster(self) -> Master:
+        return self._prbs
+
+    def sendCount(self, enable: bool) -> None:
+        """Send a word count instead of the sequence when `enable` is true."""
+        self._prbs.sendCount(enable)
+
+    def _genFrames(self, arg: int) -> None:
+        self._prbs.genFrames(arg, self.txSize.value())
+
+    def _setSize(self, value: int, changed: bool) -> None:
+        if changed and self.txEnable.value():
+            self._prbs.disable()
+            self._prbs.enable(value)
+
+    def _setEnable(self, value: bool) -> None:
+        if value:
+            self._prbs.enable(self.txSize.value())
+        else:
+            self._prbs.disable()
+
+    def _quiesce(self, deadline: float) -> None:
+        """Stop the generator; what it sent drains downstream."""
+        self._prbs.disable()
+        drain(self._prbs, deadline)
+        super()._quiesce(deadline)
+
+    def _stop(self) -> None:
+        """Stop the generator."""
+        self.txEnable.set(False)
+        super()._stop()
+
+
+class PrbsRx(_PrbsDevice):
+    """Checker of PRBS frames.
+
+    Parameters
+    ----------
+    width, taps
+        As for `PrbsTx`.
+    stream
+        Master to link from at once.
+    checkPayload
+        Compare every word, not only sequence and length.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int | None = None,
+        taps: Iterable[int] | bytes | None = None,
+        stream: Any = None,
+        checkPayload: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(width=width, taps=taps, **kwargs)
+        prbs = self._prbs
+        self.add(
+            LocalVariable(
+                name="rxEnable",
+                description="While off, incoming frames wait",
+                mode="RW",
+                value=True,
+                localGet=prbs.getRxEnable,
+                localSet=lambda value: prbs.setRxEnable(value),
+            )
+        )
+        self._add_counters(
+            "rx",
+            {
+                "Errors": prbs.getRxErrors,
+                "Count": prbs.getRxCount,
+                "Bytes": prbs.getRxBytes,
+                "Rate": prbs.getRxRate,
+                "Bw": prbs.getRxBw,
+            },
+        )
+        self.add(
+            LocalVariable(
+                name="checkPayload",
+                description="Whether every word is compared",
+                mode="RW",
+                value=checkPayload,
+                localSet=lambda value: prbs.checkPayload(value),
+            )
+        )
+        prbs.checkPayload(checkPayload)
+        if stream is not None:
+            connect(stream, self)
+
+    def _getStreamSlave(self) -> Slave:
+        return self._prbs
+
+
+class PrbsPair(StreamEnd, Device):
+    """A generator `PrbsTx` and a checker `PrbsRx`: ``pair >> x`` sends, ``pair << x`` receives.
+
+    Parameters
+    ----------
+    width, taps, sendCount
+        As for `PrbsTx`; with `sendCount` the checker looks at sequence and length only.
+    txStream, rxStream
+        Slave to send to and master to receive from, linked at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int | None = None,
+        taps: Iterable[int] | bytes | None = None,
+        sendCount: bool = False,
+        txStream: Any = None,
+        rxStream: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.add(PrbsTx(name="PrbsTx", width=width, taps=taps, sendCount=sendCount, stream=txStream))
+        self.add(PrbsRx(name="PrbsRx", width=width, taps=taps, checkPayload=not sendCount, stream=rxStream))
+
+    def _getStreamMaster(self) -> Master:
+        master: Master = self.PrbsTx._getStreamMaster()
+        return master
+
+    def _getStreamSlave(self) -> Slave:
+        slave: Slave = self.PrbsRx._getStreamSlave()
+        return slave
+
+    def setWidth(self, width: int) -> None:
+        """Set the word width of both, bits."""
+        self.PrbsTx.setWidth(width)
+        self.PrbsRx.setWidth(width)
+
+    def setTaps(self, taps: Iterable[int] | bytes) -> None:
+        """Set the bits fed back of both."""
+        self.PrbsTx.setTaps(taps)
+        self.PrbsRx.setTaps(taps)
+
+    def sendCount(self, enable: bool) -> None:
+        """Send a word count instead of the sequence when `enable` is true."""
+        self.PrbsTx.sendCount(enable)
+
+    setCount = sendCount
