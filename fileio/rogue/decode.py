@@ -129,7 +129,7 @@ def _step_by_stride(
     """Take the run of records of one size at `position`; return their number and the next position."""
     (length,) = _READ_LENGTH(data.data, position)
     pitch = length + 4
-    if length < 4 or position + pitch > len(data):
+    if length < 4:
         return 0, position
     room = min(-(-(stop - position) // pitch), (len(data) - position) // pitch)
     count, guess = 0, _RUN

@@ -182,6 +182,11 @@ def test_superframes_without_padding() -> None:
     assert [frame[begin : begin + sub.size] for sub, begin in parts] == [b"abc", b"defgh"]
 
 
+def test_superframes_have_one_width() -> None:
+    with pytest.raises(FormatError, match="Batch frame header underrun"):
+        split_superframe(memoryview(tail(b"", 0, 4) + tail(b"", 1, 8)))
+
+
 def test_an_own_copy_of_each_subframe(tmp_path: Path) -> None:
     path = tmp_path / "a.dat"
     path.write_bytes(record(5, header_first([b"one", b"two"], 8)) + record(6, header_first([b"three"], 8)))

@@ -164,6 +164,22 @@ def test_memory_of_batches_is_that_of_a_chunk(tmp_path: Path) -> None:
     assert peak < 4 << 20
 
 
+def test_records_of_the_largest_size(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.dat"
+    with path.open("wb") as file:
+        for _ in range(3):
+            file.write(b"\xff\xff\xff\xff" + b"\0\0\0\5")
+            file.seek((1 << 32) - 5, 1)
+        file.truncate()
+        file.write(record(6, b"end"))
+    info = fileio.open(path).info()
+    assert info["channels"] == {
+        "5": {"frames": 3, "payload_bytes": 3 * ((1 << 32) - 5)},
+        "6": {"frames": 1, "payload_bytes": 3},
+    }
+    assert info["torn_bytes"] == 0
+
+
 def test_the_file_may_grow_behind_an_open_reader(tmp_path: Path) -> None:
     path = tmp_path / "a.dat"
     path.write_bytes(record(1, b"abc") * 3)

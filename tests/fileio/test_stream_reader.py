@@ -150,6 +150,7 @@ def test_a_slave_may_close(tmp_path: Path) -> None:
     reader.closeWait()
     assert not reader.isOpen()
     assert reader.getFrameCount() < 1000
+    assert reader.counters.errors == 0
 
 
 def test_open_while_open_begins_anew(tmp_path: Path) -> None:
