@@ -87,7 +87,7 @@ class Fifo(Master, Slave):
     def _acceptFrame(self, frame: Frame) -> None:
         if self._worker is None:
             self._launch()
-        self._queue.put(frame if self._noCopy else self._copied(frame))
+        self._queue.put_frame(frame if self._noCopy else self._copied(frame))
 
     def _acceptBatch(self, batch: FrameBatch) -> None:
         if not len(batch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import sys
 import threading
 import time
 from collections import deque
@@ -68,6 +70,7 @@ class FrameQueue:
         if policy not in get_args(Policy):
             raise StreamError("Unknown queue policy", expected=" | ".join(get_args(Policy)), seen=policy)
         self.depth = depth
+        self._most = depth or sys.maxsize
         self.limit = limit
         self.policy = policy
         self._counters = counters
@@ -83,6 +86,23 @@ class FrameQueue:
         self._open = True
 
     # In
+
+    def put_frame(self, frame: Frame) -> None:
+        """Add one frame under the policy, as `put` does: the short way when there is room."""
+        size = frame.size
+        item = lean(frame) if type(frame.buffer) is memoryview else frame
+        with self._lock:
+            if self._open and self._frames < self._most and self._bytes + size <= self.limit:
+                counters = self._counters
+                counters.frames += 1
+                counters.bytes += size
+                self._frames += 1
+                self._bytes += size
+                self._entries.append((item, 1, size))
+                if self._hungry:
+                    self._ready.notify()
+                return
+        self.put(item)
 
     def put(self, item: Load) -> None:
         """Add a frame or a batch under the policy.
@@ -122,14 +142,11 @@ class FrameQueue:
 
     def _divide(self, item: Load) -> tuple[Load | None, Load | None]:
         """Return the head of `item` that there is room for, and the rest."""
-        frames = self.depth - self._frames if self.depth else None
-        nbytes = self.limit - self._bytes
+        frames, nbytes = self._most - self._frames, self.limit - self._bytes
         if isinstance(item, Frame):
-            fits = (frames is None or frames > 0) and (item.size <= nbytes or not self._frames)
+            fits = frames > 0 and (item.size <= nbytes or not self._frames)
             return (item, None) if fits else (None, item)
-        count = len(item)
-        if frames is not None:
-            count = min(count, frames)
+        count = min(len(item), frames)
         if item.nbytes > nbytes:
             fitting = _count_within(item.size, nbytes)
             count = min(count, fitting if self._frames else max(fitting, 1))
@@ -164,17 +181,14 @@ class FrameQueue:
     def _displace(self, item: Load) -> Load:
         """Drop what is oldest until the returned newest part of `item` fits; all of it, where possible."""
         if isinstance(item, FrameBatch):
-            keep = max(_count_within(item.size[::-1], self.limit), 1)
-            if self.depth:
-                keep = min(keep, self.depth)
+            keep = min(max(_count_within(item.size[::-1], self.limit), 1), self._most)
             old, new = _cut(item, len(item) - keep)
             if old is not None and new is not None:
                 self._evict(self._frames, self._bytes)
                 self._append_gap(self._refuse(old, _FULL))
                 item = new
         frames, nbytes = _measure(item)
-        excess = self._frames + frames - self.depth if self.depth else 0
-        self._evict(excess, self._bytes + nbytes - self.limit)
+        self._evict(self._frames + frames - self._most, self._bytes + nbytes - self.limit)
         return item
 
     def _evict(self, frames: int, nbytes: int) -> None:
@@ -300,11 +314,21 @@ class FrameQueue:
 def lean(item: Load) -> Load:
     """Return `item`, copied when it keeps far more memory alive than it uses (as views of a buffer can)."""
     if isinstance(item, FrameBatch):
-        return item.compact() if len(item.payload) > 2 * item.nbytes + _SPARE_BYTES else item
+        return item.compact() if _held_bytes(item.payload) > 2 * item.nbytes + _SPARE_BYTES else item
     data = item.buffer
-    if isinstance(data, memoryview) and memoryview(data.obj).nbytes > 2 * len(data) + _SPARE_BYTES:
+    if isinstance(data, memoryview) and _held_bytes(data) > 2 * len(data) + _SPARE_BYTES:
         return Frame(bytes(data), channel=item.channel, flags=item.flags, error=item.error)
     return item
+
+
+def _held_bytes(view: object) -> int:
+    """Return the memory that an array or memoryview keeps alive, bytes; none for a mapped file."""
+    owner = view
+    while (base := getattr(owner, "obj" if isinstance(owner, memoryview) else "base", None)) is not None:
+        owner = base
+    if isinstance(owner, mmap.mmap):
+        return 0
+    return memoryview(owner).nbytes  # type: ignore[arg-type]  # the owner of a buffer has one
 
 
 def _measure(item: Load) -> tuple[int, int]:

@@ -61,7 +61,7 @@ class PrbsChecker:
         self.check_payload = check_payload
         self._unit = width // 8
         self._patterns: dict[int, Pattern] = {}
-        self._scratch: dict[int, tuple[bytearray, Words]] = {}
+        self._scratch: dict[int, tuple[bytearray, Octets]] = {}
 
     # One frame
 
@@ -83,22 +83,22 @@ class PrbsChecker:
         size = len(payload)
         pattern = self._patterns.get(size)
         if pattern is not None and self.check_payload and not error:
-            want, words = self._buffer(size)
-            pattern.frame(self.expected, words)
+            want, octets = self._buffer(size)
+            pattern.frame(self.expected, octets)
             if want == payload:
                 self.expected = (self.expected + 1) & SEQ_MASK
                 return None
         result = CheckResult()
-        data = np.frombuffer(payload, np.uint8)
         if self._misshapen(size, error):
             self._count_misshapen(result, size, error)
         else:
+            data = np.frombuffer(payload, np.uint8)
             seq, length = (int.from_bytes(data[at : at + 4].tobytes(), "little") for at in (0, self._unit))
             if self._header_right(result, seq, length, size) and self.check_payload:
-                want, words = self._buffer(size)
-                self._pattern(size).frame(seq, words)
+                want, octets = self._buffer(size)
+                self._pattern(size).frame(seq, octets)
                 if want != data:
-                    self._count_payload(result, seq, data, words.view(np.uint8))
+                    self._count_payload(result, seq, data, octets)
         result.next_seq = self.expected
         return result if result.bad else None
 
@@ -175,8 +175,8 @@ class PrbsChecker:
         step = max(_BLOCK_BYTES // size, 1)
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
-            want, words = self._buffer(len(part) * size)
-            pattern.run((first + start) & SEQ_MASK, words.reshape(len(part), -1))
+            want, octets = self._buffer(len(part) * size)
+            pattern.run((first + start) & SEQ_MASK, octets.view("<u4").reshape(len(part), -1))
             if want != np.ascontiguousarray(part):
                 return False
         self.expected = (first + len(rows)) & SEQ_MASK
@@ -225,6 +225,11 @@ class PrbsChecker:
 
     # Buffers
 
+    @property
+    def held_bytes(self) -> int:
+        """Memory held for the sizes seen, bytes."""
+        return sum(self._patterns) + sum(self._scratch)
+
     def _pattern(self, size: int) -> Pattern:
         pattern = self._patterns.get(size)
         if pattern is None:
@@ -233,14 +238,14 @@ class PrbsChecker:
             pattern = self._patterns[size] = Pattern(self.width, self.taps, size)
         return pattern
 
-    def _buffer(self, nbytes: int) -> tuple[bytearray, Words]:
-        """Return a scratch buffer of `nbytes` bytes, also as words."""
+    def _buffer(self, nbytes: int) -> tuple[bytearray, Octets]:
+        """Return a scratch buffer of `nbytes` bytes, also as an array."""
         found = self._scratch.get(nbytes)
         if found is None:
             if sum(self._scratch) + nbytes > _KEPT_BYTES:
                 self._scratch.clear()
             data = bytearray(nbytes)
-            found = self._scratch[nbytes] = data, np.frombuffer(data, "<u4")
+            found = self._scratch[nbytes] = data, np.frombuffer(data, np.uint8)
         return found
 
 

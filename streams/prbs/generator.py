@@ -86,10 +86,9 @@ class Generator:
         pattern = self._pattern
         if self.content != "prbs" or pattern is None or pattern.size != size:
             return self.frames(1, size).reshape(-1)
-        out: Words = np.empty(size // 4, "<u4")
-        pattern.frame(self.seq, out)
-        self.seq = (self.seq + 1) & SEQ_MASK
-        return out.view(np.uint8)
+        seq = self.seq
+        self.seq = (seq + 1) & SEQ_MASK
+        return pattern.frame(seq)
 
     def _prbs(self, size: int) -> Pattern:
         if self._pattern is None or self._pattern.size != size:

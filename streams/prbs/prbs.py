@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -132,7 +133,8 @@ class Prbs(Master, Slave):
     def _count(self, frames: int, nbytes: int) -> None:
         self._txFrames += frames
         self._txBytes += nbytes
-        self._txMeter.update(self._txFrames, self._txBytes)
+        if time.monotonic() > self._txMeter.due:
+            self._txMeter.update(self._txFrames, self._txBytes)
 
     def enable(self, size: int) -> None:
         """Start a thread that sends frames of `size` bytes, one each period; does nothing while one runs.
@@ -166,9 +168,6 @@ class Prbs(Master, Slave):
 
     def _run(self, size: int, stop: threading.Event) -> None:
         while not stop.is_set():
-            if size % (self._width // 8):
-                _tx_log.error("The generator ends: %d bytes are no whole words of %d bits", size, self._width)
-                return
             period = self._txPeriod
             try:
                 if period:
@@ -176,6 +175,9 @@ class Prbs(Master, Slave):
                 else:
                     self._sendRun(max(_BATCH_BYTES // size, 1), size)
             except Exception as error:  # noqa: BLE001  # whatever a sink raises, the source goes on
+                if size % (self._width // 8):
+                    _tx_log.error("The generator ends: %s", error)  # the width was changed meanwhile
+                    return
                 self._txFaults.note(error)
             if period:
                 stop.wait(period * 1e-6)
@@ -222,7 +224,8 @@ class Prbs(Master, Slave):
             if found is None:
                 self._totals.good += 1
                 self._totals.bytes += frame.size
-                self._rxMeter.update(self._totals.good, self._totals.bytes)
+                if time.monotonic() > self._rxMeter.due:
+                    self._rxMeter.update(self._totals.good, self._totals.bytes)
             else:
                 self._totals.add(found)
         if found is not None:
@@ -280,9 +283,11 @@ class Prbs(Master, Slave):
     # Counters
 
     def getRxTotals(self) -> CheckResult:
-        """Return the receive counters, errors by cause (see `CheckResult`)."""
+        """Return the receive counters, errors by cause, and the first problems since the last reset."""
         with self._checking:
-            return replace(self._totals, problems=[], next_seq=self._checker.expected)
+            return replace(
+                self._totals, problems=list(self._totals.problems), next_seq=self._checker.expected
+            )
 
     def getRxErrors(self) -> int:
         """Return the bad frames received."""

@@ -58,7 +58,7 @@ class CheckResult:
             self.problems.append(problem)
 
     def add(self, other: CheckResult) -> None:
-        """Add the counts of `other`, which came after these; its problems are not kept."""
+        """Add what `other` found, after this; of the problems the first are kept."""
         self.good += other.good
         self.bad += other.bad
         self.bytes += other.bytes
@@ -70,3 +70,5 @@ class CheckResult:
         self.payload_errors += other.payload_errors
         self.lost_frames += other.lost_frames
         self.bit_errors += other.bit_errors
+        for problem in other.problems:
+            self.note(problem)

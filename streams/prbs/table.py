@@ -28,6 +28,7 @@ from sapwood.streams.prbs.lfsr import (
 __all__ = ["FrameTable", "Pattern", "TableCache", "frame_table"]
 
 Words = npt.NDArray[np.uint32]
+Octets = npt.NDArray[np.uint8]
 
 _LOW_BYTES = 256 << 10  # of the looked up frames, so that they stay in the second cache level
 _MIN_LOW = 4  # looked up frames at least, so that most frames cost a single XOR
@@ -110,6 +111,11 @@ class TableCache:
     def __len__(self) -> int:
         return len(self._tables)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory held, bytes."""
+        return sum(table.nbytes for table in self._tables.values())
+
     def get(self, width: int, taps: tuple[int, ...], size: int) -> FrameTable:
         """Return a table of this width (bits) and these taps for frames of `size` bytes or a little more.
 
@@ -126,7 +132,7 @@ class TableCache:
         with self._lock:
             self._tables[key] = table
             self._tables.move_to_end(key)
-            while len(self._tables) > 1 and sum(each.nbytes for each in self._tables.values()) > self.limit:
+            while len(self._tables) > 1 and self.nbytes > self.limit:
                 self._tables.popitem(last=False)
         return table
 
@@ -164,6 +170,8 @@ class Pattern:
         self._high = np.zeros(size // 4, "<u4")  # frame of the high bits, with the length word
         self._high[width // SEED_BITS] = size * 8 // width - 1
         self._at = 0
+        self._low_octets = self._table.low.view(np.uint8)[:, :size]
+        self._high_octets = self._high.view(np.uint8)
 
     def _high_of(self, seq: int) -> Words:
         """Return the frame of the high bits of `seq`; valid until the next call."""
@@ -178,9 +186,13 @@ class Pattern:
             self._at = high
         return self._high
 
-    def frame(self, seq: int, out: Words) -> None:
-        """Write the frame of `seq` to `out`, ``(size // 4,)`` uint32."""
-        np.bitwise_xor(self._low[seq & self._low_mask], self._high_of(seq), out=out)
+    def frame(self, seq: int, out: Octets | None = None) -> Octets:
+        """Return the frame of `seq`, ``(size,)`` bytes, a fresh array or `out`."""
+        if seq >> self._low_bits != self._at:
+            self._high_of(seq)
+        low = self._low_octets[seq & self._low_mask]
+        frame: Octets = np.bitwise_xor(low, self._high_octets, out)
+        return frame
 
     def run(self, seq: int, out: Words) -> None:
         """Write the frames of `seq`, `seq` + 1, ... to `out`, ``(n, size // 4)`` uint32; the number wraps."""
