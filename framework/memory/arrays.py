@@ -22,14 +22,22 @@ _CONVERSION = (TypeError, ValueError, OverflowError)
 
 
 class _Aligned:
-    """Elements that stand in whole bytes of 1, 2, 4 or 8: a NumPy view of the image."""
+    """Elements that start at whole bytes and end before the next one does: a view of the image."""
 
     def __init__(self, image: bytearray, first: int, count: int, bits: int, stride: int) -> None:
-        self._view = np.frombuffer(image, f"<u{stride // 8}", count, first >> 3)
-        self._whole = bits == stride
-        self._mask = self._view.dtype.type((1 << bits) - 1)
-        self._kept = self._view.dtype.type((1 << stride) - 1 ^ (1 << bits) - 1)
-        self._raw = container(bits)
+        kind = container(bits)
+        self._view: NDArray[Any] = np.ndarray((count,), kind, image, first >> 3, (stride >> 3,))
+        self._whole = bits == 8 * kind.itemsize
+        self._mask = kind.type((1 << bits) - 1)
+        self._kept = ~self._mask
+
+    @staticmethod
+    def holds(image: bytearray, first: int, count: int, bits: int, stride: int) -> bool:
+        """Say whether the elements lie so that whole integers of the image can be used."""
+        size = container(bits).itemsize
+        if container(bits).kind == "O" or first & 7 or stride & 7 or 8 * size > stride:
+            return False
+        return (first + (count - 1) * stride >> 3) + size <= len(image)
 
     def one(self, index: int) -> int:
         return int(self._view[index] & self._mask)
@@ -37,7 +45,7 @@ class _Aligned:
     def all(self) -> NDArray[Any]:
         if self._whole:
             return self._view.copy()
-        masked: NDArray[Any] = (self._view & self._mask).astype(self._raw)
+        masked: NDArray[Any] = self._view & self._mask
         return masked
 
     def put(self, index: int, raw: NDArray[Any]) -> None:
@@ -96,8 +104,8 @@ def array_codec(field: Field) -> tuple[Callable[..., Any], Callable[..., None]]:
     spec, block, model = field.spec, field.block, field.spec.model
     first = field.pieces[0][0]
     count, bits, stride = spec.numValues, spec.valueBits, spec.valueStride
-    place = _Aligned if stride in (8, 16, 32, 64) and not first & 7 else _Packed
-    cells = place(block.image, first, count, bits, stride)
+    where = (block.image, first, count, bits, stride)
+    cells = _Aligned(*where) if _Aligned.holds(*where) else _Packed(*where)
     lock = block.lock
 
     def get(index: int = -1) -> Any:
@@ -122,8 +130,9 @@ def array_codec(field: Field) -> tuple[Callable[..., Any], Callable[..., None]]:
         _, high = field.span(at + len(raw) - 1)
         with lock:
             cells.put(at, raw)
-            block.stagedLow = min(block.stagedLow, low)
-            block.stagedHigh = max(block.stagedHigh, high)
+            if spec.mode != "RO":
+                block.stagedLow = min(block.stagedLow, low)
+                block.stagedHigh = max(block.stagedHigh, high)
 
     return get, stage
 

@@ -47,6 +47,25 @@ class FieldSpec:
     maximum: Any = None
     owner: Any = field(default=None, repr=False)
 
+    def pieces(self) -> list[tuple[int, int, int]]:
+        """Return offset (bytes), first bit and width of each piece; single values are repeated.
+
+        Raises
+        ------
+        VariableError
+            The lists differ in length.
+        """
+        lists = (self.offset, self.bitOffset, self.bitSize)
+        count = max(map(len, lists))
+        if any(len(values) not in (1, count) for values in lists):
+            raise VariableError(
+                "Lists of offset, bitOffset and bitSize differ in length",
+                path=self.path,
+                seen=", ".join(str(len(values)) for values in lists),
+            )
+        offset, bit, size = (values * count if len(values) == 1 else values for values in lists)
+        return list(zip(offset, bit, size, strict=True))
+
     def check(self) -> None:
         """Raise `VariableError` when the widths given make no sense."""
         if self.numValues:
@@ -61,9 +80,10 @@ class FieldSpec:
                 raise VariableError(f"Model {self.model.name} has no arrays", path=self.path)
             bits = self.valueBits
         else:
-            bits = sum(self.bitSize)
-            if min(self.bitSize) < 1:
-                raise VariableError(f"BitSize of {min(self.bitSize)} is invalid", path=self.path)
+            sizes = [size for _, _, size in self.pieces()]
+            if min(sizes) < 1:
+                raise VariableError(f"BitSize of {min(sizes)} is invalid", path=self.path)
+            bits = sum(sizes)
         if bits < self.model.bitSize:
             raise VariableError(
                 f"Model {self.model.name} does not fit the variable",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sapwood.errors import BusError, NodeError, VariableError
+from sapwood.errors import BusError, NodeError
 from sapwood.memory.block import Block
 from sapwood.memory.field import Field, FieldSpec
 from sapwood.memory.master import Master
@@ -92,21 +92,9 @@ def build_blocks(
 def _place(spec: FieldSpec, unit: int) -> _Placed:
     """Normalise the pieces of a variable and align its offset to `unit` bytes."""
     spec.check()
-    count = max(len(spec.offset), len(spec.bitOffset), len(spec.bitSize))
-    offsets, bits, sizes = (
-        values * count if len(values) == 1 else values
-        for values in (spec.offset, spec.bitOffset, spec.bitSize)
-    )
-    if not len(offsets) == len(bits) == len(sizes):
-        raise VariableError(
-            "Lists of offset, bitOffset and bitSize differ in length",
-            path=spec.path,
-            seen=f"{len(offsets)}, {len(bits)}, {len(sizes)}",
-        )
-    base = min(offsets) // unit * unit
-    pieces = [
-        (bit + 8 * (offset - base), size) for offset, bit, size in zip(offsets, bits, sizes, strict=True)
-    ]
+    wanted = spec.pieces()
+    base = min(offset for offset, _, _ in wanted) // unit * unit
+    pieces = [(bit + 8 * (offset - base), size) for offset, bit, size in wanted]
     if spec.numValues:
         pieces = [(pieces[0][0], (spec.numValues - 1) * spec.valueStride + spec.valueBits)]
     end = max(bit + size for bit, size in pieces)

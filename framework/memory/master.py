@@ -84,6 +84,7 @@ class Master:
         view = memoryview(data).cast("B")[offset:]
         request = Transaction(address, view[:size] if size else view, type, self._busTimeout)
         self._busRequests[request._id] = request
+        request.on_done(self._settle)
         issue(self._busSlave, request)
         return request._id
 
@@ -91,9 +92,16 @@ class Master:
         """Wait for the request `id` (0: all of this master); failures are told by ``_getError``."""
         waited = list(self._busRequests) if id == 0 else [id]
         for one in waited:
-            request = self._busRequests.pop(one, None)
-            if request is not None and not request.wait():
-                self._busError = request._text
+            request = self._busRequests.get(one)
+            if request is not None:
+                request.wait()
+                self._settle(request)
+
+    def _settle(self, request: Transaction) -> None:
+        """Forget a request that has ended, but not its failure."""
+        self._busRequests.pop(request._id, None)
+        if request._text:
+            self._busError = request._text
 
     def _getError(self) -> str:
         """Return the text of the last failure, or the empty string."""

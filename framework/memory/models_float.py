@@ -259,7 +259,7 @@ class _Tabled(_Narrow):
 
     def _codes(self, values: NDArray[Any]) -> NDArray[Any]:
         size = np.abs(values).astype(np.float64)
-        codes = np.searchsorted(self._steps, size, side="right") - 1
+        codes: NDArray[Any] = np.searchsorted(self._steps, size, side="right") - 1
         codes[np.isinf(size)] = self.infinite
         codes[np.signbit(values)] |= self._sign
         codes[np.isnan(values)] = self.nan

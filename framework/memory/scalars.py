@@ -31,9 +31,17 @@ def scalar_codec(field: Field) -> tuple[Getter, Setter]:
     return get, _setter(field, _bits_store(image, pieces))
 
 
+def _staged_range(field: Field) -> tuple[int, int]:
+    """Return the bytes that setting `field` marks as staged: of read-only variables none."""
+    if field.spec.mode == "RO":
+        return field.block.size, 0
+    return field.low, field.high
+
+
 def _whole(field: Field, form: struct.Struct, start: int) -> tuple[Getter, Setter]:
     """Return the functions for a value that ``struct`` finds at byte `start`."""
-    block, low, high = field.block, field.low, field.high
+    block = field.block
+    low, high = _staged_range(field)
     lock, image, model = block.lock, block.image, field.spec.model
     minimum, maximum = field.spec.limits()
     kind = model.pytype
@@ -62,7 +70,8 @@ def _whole(field: Field, form: struct.Struct, start: int) -> tuple[Getter, Sette
 
 def _setter(field: Field, store: Callable[[int], None]) -> Setter:
     """Return the function that stages a value by its raw integer."""
-    block, low, high = field.block, field.low, field.high
+    block = field.block
+    low, high = _staged_range(field)
     lock, model = block.lock, field.spec.model
     minimum, maximum = field.spec.limits()
     bounded = minimum is not None and maximum is not None

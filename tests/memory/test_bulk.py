@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import pytest
+
+from sapwood.errors import BusError
+from sapwood.memory import Emulate, Read, Verify, Write, startTransactions
+
+
+def run(blocks, type, **kwargs) -> None:
+    startTransactions(blocks, type, **kwargs)
+    for block in blocks:
+        block.waitTransaction()
+
+
+@pytest.fixture
+def words(build, spec):
+    """Build eight words, the fourth one apart from its neighbour, one RO, one WO, one staged."""
+
+    def make(memory, **kwargs):
+        modes = {5: "RO", 6: "WO"}
+        return build(
+            memory,
+            *(spec(f"r{i}", 4 * i + (8 if i > 3 else 0), mode=modes.get(i, "RW")) for i in range(8)),
+            **kwargs,
+        )
+
+    return make
+
+
+def test_joined_where_the_slave_allows_it(memory, words) -> None:
+    blocks = words(memory, at=0x100)
+    for value, block in enumerate(blocks):
+        block.fields[0].set(value + 1)
+    run(blocks, Write)
+    assert memory.take_log() == [("W", 0x100, 16), ("W", 0x118, 4), ("W", 0x120, 8)]
+    run(blocks, Verify)
+    assert memory.take_log() == [("V", 0x100, 16), ("V", 0x118, 4), ("V", 0x124, 4)]
+    for block in blocks:
+        block.image[:] = bytes(4)
+        block.stagedLow, block.stagedHigh = 4, 0
+    run(blocks, Read)
+    assert memory.take_log() == [("R", 0x100, 16), ("R", 0x118, 8), ("R", 0x124, 4)]
+    assert [block.fields[0].get() for block in blocks] == [1, 2, 3, 4, 5, 0, 0, 8]
+
+
+def test_never_joined_without_permission(memory, words) -> None:
+    memory.coalesce = False
+    blocks = words(memory)
+    run(blocks[:4], Write, force=True)
+    assert memory.take_log() == [("W", 4 * i, 4) for i in range(4)]
+
+
+def test_joined_up_to_the_largest_access(recording, words) -> None:
+    memory = recording(max=8)
+    run(words(memory)[:4], Read)
+    assert memory.take_log() == [("R", 0, 8), ("R", 8, 8)]
+
+
+def test_never_across_devices(memory, build, spec) -> None:
+    blocks = build(memory, spec("a"), at=0) + build(memory, spec("b"), at=4)
+    run(blocks, Read)
+    assert memory.take_log() == [("R", 0, 4), ("R", 4, 4)]
+
+
+def test_errors_stay_with_each_block(memory, words) -> None:
+    memory.fail["R"] = "no answer"
+    blocks = words(memory)[:4]
+    startTransactions(blocks, Read)
+    for block in blocks:
+        with pytest.raises(BusError, match=f"{block.path} .* no answer"):
+            block.waitTransaction()
+    memory.fail.clear()
+    memory.take_log()
+    run(blocks, Read)
+    assert memory.take_log() == [("R", 0, 16)]
+
+
+def test_a_joined_verify_finds_the_one_at_fault(memory, words) -> None:
+    blocks = words(memory)[:4]
+    for block in blocks:
+        block.fields[0].set(3)
+    run(blocks, Write)
+    memory._pages[0][8] = 9
+    startTransactions(blocks, Verify)
+    for number, block in enumerate(blocks):
+        if number == 2:
+            with pytest.raises(BusError, match=r"Verify error for block Top.Dev.r2"):
+                block.waitTransaction()
+        else:
+            block.waitTransaction()
+
+
+def test_an_asynchronous_slave(threaded, words) -> None:
+    memory = threaded()
+    memory.coalesce = True
+    blocks = words(memory)
+    for value, block in enumerate(blocks):
+        block.fields[0].set(value + 1)
+    run(blocks, Write)
+    run(blocks, Read)
+    assert [size for kind, _, size in memory.log] == [16, 4, 8, 16, 8, 4]
+    assert [block.fields[0].get() for block in blocks if block.mode == "RW"] == [1, 2, 3, 4, 5, 8]
+
+
+def test_expired_parts_leave_the_image_alone(threaded, words) -> None:
+    memory = threaded(free=False)
+    memory.coalesce = True
+    memory.ram._direct(Write, 0, bytearray(b"\x55" * 16), 0, 16)
+    blocks = words(memory)[:4]
+    for block in blocks:
+        block.set_timeout(0.02)
+    startTransactions(blocks, Read)
+    for block in blocks:
+        with pytest.raises(BusError, match="Timeout"):
+            block.waitTransaction()
+    memory.release()
+    assert memory.answered.acquire(timeout=5)
+    assert [block.fields[0].get() for block in blocks] == [0] * 4
+
+
+def test_immediate_slaves_take_the_short_way(words) -> None:
+    memory = Emulate()
+    blocks = words(memory)
+    for value, block in enumerate(blocks):
+        block.fields[0].set(value + 1)
+    run(blocks, Write)
+    run(blocks, Verify)
+    assert memory._pages[0][:16] == b"\1\0\0\0\2\0\0\0\3\0\0\0\4\0\0\0"
