@@ -3,11 +3,13 @@
 The public names of the tree, memory and remote packages are found here; they are imported when
 first used, so that ``import sapwood.fileio`` loads neither the tree nor ZeroMQ.
 """
+# fmt: off
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from sapwood.extras import lazy_exports
 
 if TYPE_CHECKING:
     from sapwood.errors import (
@@ -106,105 +108,6 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_FROM_ERRORS = (
-    "AccessDenied",
-    "BusError",
-    "BusTimeout",
-    "Busy",
-    "CommandError",
-    "ConfigError",
-    "DeviceError",
-    "FileError",
-    "FormatError",
-    "LinkError",
-    "MissingExtra",
-    "NodeError",
-    "ProtocolError",
-    "RecorderFault",
-    "RecordingExists",
-    "RemoteError",
-    "RemoteTimeout",
-    "SapwoodError",
-    "ServerFailure",
-    "StreamError",
-    "UnknownNode",
-    "VariableError",
-    "VerifyError",
-)
-_FROM_TREE = (
-    "ArrayDevice",
-    "BFloat16",
-    "BFloat16BE",
-    "BaseCommand",
-    "BaseVariable",
-    "Bool",
-    "Command",
-    "Device",
-    "Double",
-    "DoubleBE",
-    "EnableVariable",
-    "Fixed",
-    "Float",
-    "Float16",
-    "Float16BE",
-    "Float4",
-    "Float4BE",
-    "Float6",
-    "Float6BE",
-    "Float8",
-    "Float8BE",
-    "FloatBE",
-    "Int",
-    "IntBE",
-    "LinkVariable",
-    "LocalCommand",
-    "LocalVariable",
-    "Model",
-    "Node",
-    "RemoteCommand",
-    "RemoteVariable",
-    "Root",
-    "String",
-    "TensorFloat32",
-    "TensorFloat32BE",
-    "UFixed",
-    "UInt",
-    "UIntBE",
-    "UIntReversed",
-    "VariableValue",
-    "VariableWait",
-    "VariableWaitClass",
-    "busConnect",
-    "byteCount",
-    "dataToYaml",
-    "dictUpdate",
-    "expose",
-    "functionWrapper",
-    "keyValueUpdate",
-    "logName",
-    "readAndWaitBlocks",
-    "readBlocks",
-    "reverseBits",
-    "setLogLevel",
-    "startTransaction",
-    "twosComplement",
-    "verifyBlocks",
-    "waitBlocks",
-    "waitTransaction",
-    "wordCount",
-    "writeAndVerifyBlocks",
-    "writeBlocks",
-    "yamlToData",
-    "yamlUpdate",
-)
-_HOMES: dict[str, str] = {
-    "Emulate": "sapwood.memory",
-    "RemoteClient": "sapwood.remote",
-    "RemoteServer": "sapwood.remote",
-    **dict.fromkeys(_FROM_ERRORS, "sapwood.errors"),
-    **dict.fromkeys(_FROM_TREE, "sapwood.tree"),
-}
-
 __all__ = [
     "AccessDenied",
     "ArrayDevice",
@@ -274,7 +177,6 @@ __all__ = [
     "VariableWait",
     "VariableWaitClass",
     "VerifyError",
-    "__version__",
     "busConnect",
     "byteCount",
     "dataToYaml",
@@ -299,14 +201,22 @@ __all__ = [
     "yamlUpdate",
 ]
 
+_FROM_ERRORS = (
+    "AccessDenied", "BusError", "BusTimeout", "Busy", "CommandError", "ConfigError", "DeviceError",
+    "FileError", "FormatError", "LinkError", "MissingExtra", "NodeError", "ProtocolError", "RecorderFault",
+    "RecordingExists", "RemoteError", "RemoteTimeout", "SapwoodError", "ServerFailure", "StreamError",
+    "UnknownNode", "VariableError", "VerifyError",
+)
+_OTHERS = {
+    "Emulate": "sapwood.memory",
+    "RemoteClient": "sapwood.remote",
+    "RemoteServer": "sapwood.remote",
+}
 
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'sapwood' has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_exports(
+    __name__,
+    dict.fromkeys(__all__, "sapwood.tree") | dict.fromkeys(_FROM_ERRORS, "sapwood.errors") | _OTHERS,
+)
 
 
 def __dir__() -> list[str]:

@@ -51,7 +51,7 @@ from sapwood.tree.callbacks import functionWrapper
 from sapwood.tree.command import BaseCommand, Command, LocalCommand
 from sapwood.tree.device import Device
 from sapwood.tree.enable import EnableVariable
-from sapwood.tree.expose import expose
+from sapwood.tree.exposed import expose
 from sapwood.tree.link import LinkVariable
 from sapwood.tree.local import LocalVariable
 from sapwood.tree.logs import logName, setLogLevel

@@ -273,9 +273,8 @@ class BulkOperations:
 
     # ---- one variable of a class that overrides some of the above
 
-    @property
-    def _intercepts(self) -> bool:
-        """Whether any of the block methods is overridden, in the class or in this object."""
+    def _overrides(self) -> bool:
+        """Tell if any of the block methods is overridden, in the class or in this object."""
         kind, own = type(self), self.__dict__
         return any(getattr(kind, name) is not getattr(BulkOperations, name) or name in own for name in HOOKS)
 

@@ -9,25 +9,17 @@ from typing import Any
 
 from sapwood.errors import BusError, ConfigError
 from sapwood.tree import sources
+from sapwood.tree.bulk import BulkOperations
 from sapwood.tree.groups import GroupFilter, Groups
+from sapwood.tree.node import Node
 from sapwood.tree.plan import Plan
 from sapwood.tree.yamlio import yamlToData
 
 __all__ = ["Configuration"]
 
 
-class Configuration:
+class Configuration(BulkOperations, Node):
     """`saveYaml`, `loadYaml` and `setYaml` of a device."""
-
-    _root: Any
-    _name: str
-    _path: str
-    _log: Any
-    getYaml: Any
-    nodeMatch: Any
-    writeBlocks: Any
-    verifyBlocks: Any
-    _wait_hook: Any
 
     def saveYaml(
         self,
@@ -113,8 +105,7 @@ class Configuration:
         """Return the nodes that a top level key of a configuration names, and element indexes."""
         if key in (self._name, self._path):
             return [self], None
-        found: tuple[list[Any], list[str] | None] = self.nodeMatch(key)
-        return found
+        return self.nodeMatch(key)
 
     def _apply(
         self, documents: Sequence[tuple[str, Any]], writeEach: bool, modes: Sequence[str], groups: GroupFilter

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from sapwood.errors import DeviceError, SapwoodError, combine
 from sapwood.memory import Hub, Slave, busConnect
 from sapwood.memory.transaction import DEFAULT_TIMEOUT_S
-from sapwood.tree.bulk import BulkOperations
 from sapwood.tree.command import BaseCommand
 from sapwood.tree.config import Configuration
 from sapwood.tree.enable import EnableVariable
@@ -28,7 +27,7 @@ __all__ = ["Device"]
 _FALSE = ("", "False", "false", "0")
 
 
-class Device(Configuration, BulkOperations, Node, Hub):
+class Device(Configuration, Hub):
     """A part of the hardware; also a hub of the register bus, for the devices below it.
 
     Parameters
@@ -91,6 +90,7 @@ class Device(Configuration, BulkOperations, Node, Hub):
         self._hardware: list[Any] = []
         self._customBlocks: list[Any] = []
         self._forceWaitEach = False
+        self._intercepts = False
         self._enabled = enabled
         self.add(EnableVariable(enabled=enabled, deps=enableDeps))
         self.add(
@@ -238,7 +238,7 @@ class Device(Configuration, BulkOperations, Node, Hub):
         if variables is None:
             variables = [name for name, node in self.variables.items() if node.pollInterval != 0]
         for name in variables:
-            self._nodes[name].setPollInterval(interval)  # type: ignore[attr-defined]  # a variable
+            self._nodes[name].setPollInterval(interval)
 
     # ---- start and stop
 
@@ -248,6 +248,7 @@ class Device(Configuration, BulkOperations, Node, Hub):
         Subclasses that override this call ``super()._rootAttached(parent, root)`` first.
         """
         Node._rootAttached(self, parent, root)
+        self._intercepts = self._overrides()
         for node in self._nodes.values():
             node._rootAttached(self, root)
         self._buildBlocks()
@@ -347,7 +348,7 @@ class Device(Configuration, BulkOperations, Node, Hub):
 
     def _refresh_enable(self) -> None:
         """Pass the state of ``enable`` on to the blocks, and to the devices below."""
-        on = self._nodes["enable"].value() is True  # type: ignore[attr-defined]  # a variable
+        on = self._nodes["enable"].value() is True
         self._enabled = on
         for block in self._blocks:
             block.enable = on

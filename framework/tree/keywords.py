@@ -24,12 +24,13 @@ def _known(cls: type) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-@functools.cache
 def suspect(cls: type, keyword: str) -> str | None:
     """Return the keyword of `cls` that `keyword` looks like a misspelling of, or None."""
-    if keyword in _EXTRA:
-        return None
-    known = _known(cls)
+    return None if keyword in _EXTRA else _alike(_known(cls), keyword)
+
+
+@functools.cache
+def _alike(known: tuple[str, ...], keyword: str) -> str | None:
     folded = {name.casefold(): name for name in known}
     close = difflib.get_close_matches(keyword.casefold(), folded, n=1, cutoff=0.75)
     return folded[close[0]] if close else None

@@ -80,12 +80,6 @@ class LinkVariable(BaseVariable):
     def __getitem__(self, index: int) -> BaseVariable:
         return self._dependencies[index]
 
-    def __iter__(self) -> Any:
-        return iter(self._dependencies)
-
-    def __bool__(self) -> bool:
-        return True
-
     def set(
         self,
         value: Any,

@@ -291,10 +291,14 @@ class Node:
         NodeError
             This is not a device, the tree has started, the node has a parent, or its name is taken.
         """
-        if not isinstance(node, Node):
+        if isinstance(node, Iterable):
             for one in node:
                 self.add(one)
-            return
+        else:
+            self._adopt(node)
+
+    def _adopt(self, node: Node) -> None:
+        """Take `node` as a child, if everything allows it."""
         name = node._name
         text = f"Error adding node with name {name} to {self._path}."
         if not self.isDevice:

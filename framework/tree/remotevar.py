@@ -290,7 +290,10 @@ def _model(name: str, base: Any, bits: int, sizes: list[int]) -> Model:
     """Return the model instance for a variable of `bits` bits in pieces of `sizes`."""
     if not all(sizes) and not isinstance(base, Model):
         raise VariableError(f"BitSize of 0 is invalid for variable {name}", path=name)
-    return base if isinstance(base, Model) else base(bits)  # type: ignore[no-any-return]  # a model class
+    if isinstance(base, Model):
+        return base
+    model: Model = base(bits)
+    return model
 
 
 def _check_array(name: str, model: Model, bits: int, stride: int) -> None:

@@ -288,7 +288,7 @@ class Root(Device):
     def _publish_log(self) -> None:
         if self._running:
             for name in NAMES:
-                self._nodes[name]._queueUpdate()  # type: ignore[attr-defined]  # a variable
+                self._nodes[name]._queueUpdate()
 
     # ---- everything at once
 

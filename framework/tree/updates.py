@@ -164,8 +164,7 @@ class UpdateWorker:
             return
         mark = threading.Event()
         self._queue.put(mark)
-        if not self._open:  # stopped meanwhile: nobody may be left to set the mark
-            self._release()
+        self._release_if_over()
         mark.wait()
 
     # ---- listeners
@@ -235,12 +234,13 @@ class UpdateWorker:
         self._queue.put(None)
         if thread is not threading.current_thread():
             thread.join(JOIN_S)
-        self._release()
+        self._release_if_over()
         self._thread = None
 
-    def _release(self) -> None:
+    def _release_if_over(self) -> None:
         """Let go whoever waits for a mark that nobody will set any more."""
-        if self._thread is not None and self._thread.is_alive():
+        thread = self._thread
+        if thread is not None and thread.is_alive():
             return
         while True:
             try:
