@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sapwood.fileio.filelayer import FileLayer
+from sapwood.fileio.filelayer import FileLayer, retried
 from sapwood.fileio.parts import Part
 from sapwood.fileio.watermark import Watermark
 
@@ -149,17 +149,14 @@ class Committer:
 
     def _sync_part(self, part: Part) -> None:
         size = part.size
-        while part.synced < size:
-            try:
-                self._files.fdatasync(part.fd)
-                part.synced = size
-                self.syncs += 1
-            except InterruptedError:
-                continue
+        if part.synced < size:
+            retried(self._files.fdatasync, part.fd)
+            part.synced = size
+            self.syncs += 1
 
     def _sync_names(self, parts: list[Part]) -> None:
         if all(part.named for part in parts):
             return
-        self._files.sync_dir(self._folder)
+        retried(self._files.sync_dir, self._folder)
         for part in parts:
             part.named = True

@@ -5,14 +5,26 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-__all__ = ["Buffer", "FileLayer"]
+__all__ = ["Buffer", "FileLayer", "retried"]
 
 # What can be handed to the system as bytes: bytes, bytearray, memoryview, contiguous u1 array.
 Buffer = bytes | bytearray | memoryview
 
 _NEW_FILE_MODE = 0o666  # less the umask
+
+_Result = TypeVar("_Result")
+
+
+def retried(call: Callable[..., _Result], *args: object) -> _Result:
+    """Return ``call(*args)``, begun anew each time a signal interrupts it."""
+    while True:
+        try:
+            return call(*args)
+        except InterruptedError:
+            continue
 
 
 class FileLayer:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
-from typing import TypeVar
 
 from sapwood.errors import FileError, RecordingExists
-from sapwood.fileio.filelayer import Buffer, FileLayer
+from sapwood.fileio.filelayer import Buffer, FileLayer, retried
 
 __all__ = ["Part", "PartChain", "part_path", "write_all"]
 
 _MAX_PIECES = 1024  # IOV_MAX of Linux
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(slots=True, eq=False)
@@ -46,15 +44,6 @@ class Part:
 def part_path(base: str, number: int) -> str:
     """Return the name of part `number` of the recording `base`; 0 is the unsplit file."""
     return f"{base}.{number}" if number else base
-
-
-def _retried(call: Callable[[], _Result]) -> _Result:
-    """Return `call()`, begun anew each time a signal interrupts it."""
-    while True:
-        try:
-            return call()
-        except InterruptedError:
-            continue
 
 
 class PartChain:
@@ -118,13 +107,13 @@ class PartChain:
     def _create(self, path: str) -> Part:
         if self._overwrite:
             self._remove_successors()
-        fd = _retried(lambda: self._files.open(path, exclusive=not self._overwrite))
+        fd = retried(partial(self._files.open, path, exclusive=not self._overwrite))
         return Part(path, fd)
 
     def _sync_name(self, part: Part) -> None:
         """Bring the new name to the disk, or take the new file away again."""
         try:
-            _retried(lambda: self._files.sync_dir(self.folder))
+            retried(self._files.sync_dir, self.folder)
         except OSError:
             self._files.close(part.fd)
             if not self._overwrite:
@@ -172,8 +161,8 @@ def _exists(path: str) -> RecordingExists:
     )
 
 
-def write_all(files: FileLayer, fd: int, pieces: Sequence[Buffer]) -> tuple[int, OSError | None]:
-    """Write all `pieces`: short writes are continued, interrupted ones repeated.
+def write_all(files: FileLayer, fd: int, pieces: Sequence[Buffer], nbytes: int) -> tuple[int, OSError | None]:
+    """Write all `pieces`, `nbytes` together: short writes are continued, interrupted ones repeated.
 
     Returns
     -------
@@ -183,27 +172,25 @@ def write_all(files: FileLayer, fd: int, pieces: Sequence[Buffer]) -> tuple[int,
         What ended it before the end of the pieces.
     """
     done = 0
-    rest = list(pieces)
-    while rest:
-        group = rest[:_MAX_PIECES]
+    rest = pieces
+    while done < nbytes:
+        group = rest if len(rest) <= _MAX_PIECES else rest[:_MAX_PIECES]
         try:
-            taken = files.writev(fd, group)
-        except InterruptedError:
-            continue
+            taken = retried(files.writev, fd, group)
         except OSError as error:
             return done, error
         if taken <= 0:
             return done, OSError(errno.ENOSPC, "The disk takes no more bytes")
         done += taken
-        rest = _after(rest, taken, len(group))
+        if done < nbytes:
+            rest = _after(rest, taken)
     return done, None
 
 
-def _after(pieces: list[Buffer], taken: int, offered: int) -> list[Buffer]:
-    """Return what is left of `pieces` when `taken` bytes of the first `offered` were written."""
-    for index in range(offered):
-        length = len(pieces[index])
-        if taken < length:
-            return [memoryview(pieces[index])[taken:], *pieces[index + 1 :]]
-        taken -= length
-    return pieces[offered:]
+def _after(pieces: Sequence[Buffer], taken: int) -> Sequence[Buffer]:
+    """Return what is left of `pieces` after their first `taken` bytes."""
+    for index, piece in enumerate(pieces):
+        if taken < len(piece):
+            return [memoryview(piece)[taken:], *pieces[index + 1 :]]
+        taken -= len(piece)
+    return ()

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from sapwood.errors import RecorderFault, StreamError
 from sapwood.fileio.committer import Commit, Committer, SyncFailure
-from sapwood.fileio.filelayer import Buffer, FileLayer
+from sapwood.fileio.filelayer import Buffer, FileLayer, retried
 from sapwood.fileio.parts import Part, PartChain, write_all
 from sapwood.fileio.stage import Records, SingleRecord, Stage
 from sapwood.fileio.watermark import RateMeter, RecorderCounters, Watermark
@@ -501,9 +501,12 @@ class Recorder:
         part = self._part
         if part is None:
             return
-        done, error = write_all(self._files, part.fd, records.pieces(first, last))
+        nbytes = records.span(first, last)
+        done, error = write_all(self._files, part.fd, records.pieces(first, last), nbytes)
         good = last if error is None else first + min(records.fit(first, done), last - first)
-        frames, nbytes = good - first, done if error is None else records.span(first, good)
+        frames = good - first
+        if error is not None:
+            nbytes = records.span(first, good)
         lost = last - good, records.span(good, last)
         self._stage.clear()  # it is either what was written here, or empty
         part.size += nbytes
@@ -521,14 +524,11 @@ class Recorder:
 
     def _cut_back(self, part: Part, torn: int) -> str:
         """Remove the `torn` bytes after the last whole record; return what to tell about them."""
-        while torn:
+        if torn:
             try:
-                self._files.truncate(part.fd, part.size)
-            except InterruptedError:
-                continue
+                retried(self._files.truncate, part.fd, part.size)
             except OSError as error:
                 return f" {torn} bytes of a torn record stay at the end of the file ({error})."
-            return ""
         return ""
 
     def _fail(self, what: str, path: str, error: OSError, extra: str = "") -> None:
@@ -645,6 +645,7 @@ class Recorder:
                 return
             if mark is not None:
                 self._durable = mark
+                self._changed.notify_all()
             if failure is not None:
                 path, error = failure
                 self._fail("Sync failed, closing file!", path, error)

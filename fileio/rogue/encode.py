@@ -28,6 +28,8 @@ _PACK = struct.Struct("<IHBB").pack
 _OWN_BELOW = 32768  # smaller views are copied: they may keep a much larger buffer alive
 _VIEW_FROM = 4096  # mean payload bytes from which payloads are written from where they lie
 _SCRATCH = 1 << 20
+# Headers as one number each, or the bytes of the one that all have.
+_Heads = NDArray[np.uint64] | bytes
 _JOIN_SHARE = 8  # records of one size, on average, below which bytes are joined one by one
 
 
@@ -76,22 +78,28 @@ class RogueEncoder:
                 "A frame does not fit a Rogue record", expected=f"<= {MAX_PAYLOAD} bytes", seen=largest
             )
         heads = None if self.raw else _headers(batch, channel)
-        if batch.uniform_size is not None:
+        if batch.uniform_size:
             return _EqualRecords(batch, heads, self._scratch)
         return _MixedRecords(batch, heads, self._scratch)
 
 
-def _headers(batch: FrameBatch, channel: int) -> NDArray[np.uint64]:
-    """Return the record headers, u8[n] of stride 0 when all are the same."""
-    size, flags, error = batch.size, batch.flags, batch.error
-    channels = np.broadcast_to(np.uint8(channel), (len(batch),)) if channel else batch.channel
-    same = all(column.strides == (0,) for column in (size, flags, error, channels))
-    if same:
-        size, flags, error, channels = size[:1], flags[:1], error[:1], channels[:1]
+def _headers(batch: FrameBatch, channel: int) -> _Heads:
+    """Return the record headers: one for all frames when they are alike, else one each."""
+    size, flags, error, channels = batch.size, batch.flags, batch.error, batch.channel
+    columns = (size, flags, error) if channel else (size, flags, error, channels)
+    if len(batch) and not any(column.strides[0] for column in columns):
+        own = channel or int(channels[0])
+        return _PACK(int(size[0]) + _LENGTH_EXTRA, int(flags[0]), int(error[0]), own)
     heads = (size + _LENGTH_EXTRA).astype(np.uint64)
-    for column, shift in ((flags, 32), (error, 48), (channels, 56)):
-        heads |= column.astype(np.uint64) << np.uint64(shift)
-    return np.broadcast_to(heads, (len(batch),)) if same else heads
+    heads |= flags.astype(np.uint64) << np.uint64(32)
+    heads |= error.astype(np.uint64) << np.uint64(48)
+    heads |= (np.uint64(channel) if channel else channels.astype(np.uint64)) << np.uint64(56)
+    return heads.astype("<u8", copy=False)
+
+
+def _numbers(heads: _Heads, first: int, last: int) -> NDArray[np.uint64] | int:
+    """Return the headers of records `first` to ``last - 1`` as numbers; one when all have it."""
+    return int.from_bytes(heads, "little") if isinstance(heads, bytes) else heads[first:last]
 
 
 def _windows(buffer: NDArray[np.uint8], width: int) -> NDArray[Any]:
@@ -113,7 +121,7 @@ class _Scratch:
         return self._bytes[:size]
 
 
-def _views(batch: FrameBatch, heads: NDArray[np.uint64] | None, first: int, last: int) -> Sequence[Buffer]:
+def _views(batch: FrameBatch, heads: _Heads | None, first: int, last: int) -> Sequence[Buffer]:
     """Return headers and payloads of the records as pieces, payloads not copied."""
     data = batch.payload.data
     starts = batch.start[first:last]
@@ -122,10 +130,10 @@ def _views(batch: FrameBatch, heads: NDArray[np.uint64] | None, first: int, last
     if heads is None:
         return payloads
     pieces: list[Buffer] = [b""] * (2 * len(payloads))
-    if heads.strides == (0,):
-        pieces[::2] = [heads[0].astype("<u8").tobytes()] * len(payloads)
+    if isinstance(heads, bytes):
+        pieces[::2] = [heads] * len(payloads)
     else:
-        packed = heads[first:last].astype("<u8").tobytes()
+        packed = heads[first:last].tobytes()
         pieces[::2] = [packed[k : k + HEADER_BYTES] for k in range(0, len(packed), HEADER_BYTES)]
     pieces[1::2] = payloads
     return pieces
@@ -134,7 +142,7 @@ def _views(batch: FrameBatch, heads: NDArray[np.uint64] | None, first: int, last
 class _EqualRecords:
     """Records of one size."""
 
-    def __init__(self, batch: FrameBatch, heads: NDArray[np.uint64] | None, scratch: _Scratch) -> None:
+    def __init__(self, batch: FrameBatch, heads: _Heads | None, scratch: _Scratch) -> None:
         self._batch = batch
         self._heads = heads
         self._scratch = scratch
@@ -166,7 +174,7 @@ class _EqualRecords:
         count, size, width = last - first, self._size, self._payload
         out = self._scratch.take(count * size)
         if self._heads is not None:
-            np.ndarray((count,), "<u8", out, strides=(size,))[:] = self._heads[first:last]
+            np.ndarray((count,), "<u8", out, strides=(size,))[:] = _numbers(self._heads, first, last)
         kind = np.dtype((np.void, width))
         target = np.ndarray((count,), kind, out, self._head, (size,))
         payload, starts = self._batch.payload, self._batch.start[first:last]
@@ -180,7 +188,7 @@ class _EqualRecords:
 class _MixedRecords:
     """Records of several sizes."""
 
-    def __init__(self, batch: FrameBatch, heads: NDArray[np.uint64] | None, scratch: _Scratch) -> None:
+    def __init__(self, batch: FrameBatch, heads: _Heads | None, scratch: _Scratch) -> None:
         self._batch = batch
         self._heads = heads
         self._scratch = scratch
@@ -218,7 +226,7 @@ class _MixedRecords:
         sizes = self._batch.size[first:last]
         targets = self._ends[first:last] - sizes - self._before(first)  # of the payloads
         if self._heads is not None:
-            _windows(out, HEADER_BYTES)[targets - HEADER_BYTES] = self._heads[first:last]
+            _windows(out, HEADER_BYTES)[targets - HEADER_BYTES] = _numbers(self._heads, first, last)
         for group in groups:
             width = int(sizes[group[0]])
             if width:
