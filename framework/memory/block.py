@@ -100,14 +100,14 @@ class Block:
         """Take the variables of this block and the mask of the bits that a verify compares."""
         self.fields = fields
         self._mask[:] = mask
-        units = [any(mask[at : at + self.minAccess]) for at in range(0, self.size, self.minAccess)]
-        self._compared = units[0] if len(set(units)) == 1 else None
+        units = {any(mask[at : at + self.minAccess]) for at in range(0, self.size, self.minAccess)}
+        self._compared = units.pop() if len(units) == 1 else None
         specs = [field.spec for field in fields]
         modes = {spec.mode for spec in specs}
         self.mode = modes.pop() if len(modes) == 1 else "RW"
         self.bulkOpEn = any(spec.bulkOpEn for spec in specs)
         self.updateNotify = any(spec.updateNotify for spec in specs)
-        self.retryCount = max(spec.retryCount for spec in specs)
+        self.retryCount = max([spec.retryCount for spec in specs])
 
     # ------------------------------------------------------------ accesses
 

@@ -57,6 +57,8 @@ class FieldSpec:
         """
         lists = (self.offset, self.bitOffset, self.bitSize)
         count = max(map(len, lists))
+        if count == 1:
+            return [(self.offset[0], self.bitOffset[0], self.bitSize[0])]
         if any(len(values) not in (1, count) for values in lists):
             raise VariableError(
                 "Lists of offset, bitOffset and bitSize differ in length",
@@ -80,10 +82,11 @@ class FieldSpec:
                 raise VariableError(f"Model {self.model.name} has no arrays", path=self.path)
             bits = self.valueBits
         else:
-            sizes = [size for _, _, size in self.pieces()]
-            if min(sizes) < 1:
-                raise VariableError(f"BitSize of {min(sizes)} is invalid", path=self.path)
-            bits = sum(sizes)
+            bits = 0
+            for _, _, size in self.pieces():
+                if size < 1:
+                    raise VariableError(f"BitSize of {size} is invalid", path=self.path)
+                bits += size
         if bits < self.model.bitSize:
             raise VariableError(
                 f"Model {self.model.name} does not fit the variable",
@@ -150,7 +153,7 @@ class Field:
         self.bitOffset = [bit for bit, _ in pieces]
         self.bitSize = [spec.numValues * spec.valueBits] if spec.numValues else [size for _, size in pieces]
         self.varBytes = varBytes
-        self.low, self.high = self._bytes_of(min(self.bitOffset), max(bit + size for bit, size in pieces))
+        self.low, self.high = self._bytes_of(min(self.bitOffset), max([bit + size for bit, size in pieces]))
         self.get, self.set = array_codec(self) if spec.numValues else scalar_codec(self)
 
     def __repr__(self) -> str:

@@ -69,7 +69,8 @@ def build_blocks(
     NodeError
         Variables share bits without `overlapEn`.
     """
-    unit = master._reqMinAccess() if not isinstance(master, Slave) else master._doMinAccess()
+    entry = master if isinstance(master, Slave) else master._getSlave()
+    unit, limit = entry._doMinAccess(), entry._doMaxAccess()
     placed = sorted((_place(spec, unit) for spec in specs), key=lambda one: (one.offset, one.varBytes))
     groups: list[_Group] = []
     for one in placed:
@@ -84,7 +85,7 @@ def build_blocks(
             groups.append(group)
         group.members.append(one)
         group.size = max(group.size, one.offset - group.offset + one.varBytes)
-    filled = [_fill(group, master) for group in groups]
+    filled = [_fill(group, master, limit) for group in groups]
     empty = [block for block in custom if block not in filled]
     return sorted(filled + empty, key=lambda block: (block.offset, block.size))
 
@@ -93,31 +94,33 @@ def _place(spec: FieldSpec, unit: int) -> _Placed:
     """Normalise the pieces of a variable and align its offset to `unit` bytes."""
     spec.check()
     wanted = spec.pieces()
-    base = min(offset for offset, _, _ in wanted) // unit * unit
+    base = min([offset for offset, _, _ in wanted]) // unit * unit
     pieces = [(bit + 8 * (offset - base), size) for offset, bit, size in wanted]
     if spec.numValues:
         pieces = [(pieces[0][0], (spec.numValues - 1) * spec.valueStride + spec.valueBits)]
-    end = max(bit + size for bit, size in pieces)
+    end = max([bit + size for bit, size in pieces])
     return _Placed(spec, base, pieces, -(-end // (8 * unit)) * unit)
 
 
-def _fill(group: _Group, master: Master) -> Block:
-    """Make the block of `group`, or fill the custom one."""
+def _fill(group: _Group, master: Master, limit: int) -> Block:
+    """Make the block of `group`, of at most `limit` bytes, or fill the custom one."""
+    home = group.home
+    if home is not None:
+        limit = min(limit, home.size)
     first = group.members[0].spec
-    limit = master._reqMaxAccess() if not isinstance(master, Slave) else master._doMaxAccess()
-    if group.size > (limit if group.home is None else min(limit, group.home.size)):
+    if group.size > limit:
         raise BusError(
             f"Block size {group.size} is larger than the bus allows",
             path=first.path,
             address=group.offset,
-            expected=f"at most {limit if group.home is None else group.home.size} bytes",
+            expected=f"at most {limit} bytes",
         )
-    block = group.home or Block(first.path, group.offset, group.size, master)
-    block.set_fields(
-        [Field(one.spec, block, one.offset, one.pieces, one.varBytes) for one in group.members],
-        _verify_mask(group),
-    )
-    _check_bits(group, block)
+    block = home or Block(first.path, group.offset, group.size, master)
+    fields = [Field(one.spec, block, one.offset, one.pieces, one.varBytes) for one in group.members]
+    regions = [(one.spec, region) for one in group.members for region in _regions(one, group.offset)]
+    if len(regions) > 1:
+        _check_bits(regions, block)
+    block.set_fields(fields, _verify_mask(regions, group.size))
     return block
 
 
@@ -152,34 +155,34 @@ def _meets(mask: bytearray, region: Region) -> bool:
     return bool(int.from_bytes(mask[first:end], "little") & bits)
 
 
-def _verify_mask(group: _Group) -> bytes:
+def _verify_mask(regions: list[tuple[FieldSpec, Region]], size: int) -> bytes:
     """Return the bits of variables that are verified and are of no other variable that is not."""
-    compared, other = bytearray(group.size), bytearray(group.size)
-    for one in group.members:
-        target = compared if one.spec.mode == "RW" and one.spec.verify else other
-        for region in _regions(one, group.offset):
-            _merge(target, region)
-    return bytes(bit & ~not_bit for bit, not_bit in zip(compared, other, strict=True))
+    compared, other = bytearray(size), bytearray(size)
+    for spec, region in regions:
+        _merge(compared if spec.mode == "RW" and spec.verify else other, region)
+    if not any(other):
+        return bytes(compared)
+    kept = int.from_bytes(compared, "little") & ~int.from_bytes(other, "little")
+    return kept.to_bytes(size, "little")
 
 
-def _check_bits(group: _Group, block: Block) -> None:
+def _check_bits(regions: list[tuple[FieldSpec, Region]], block: Block) -> None:
     """Raise `NodeError` when variables share bits that they may not share."""
-    single, shared = bytearray(group.size), bytearray(group.size)
-    for one in group.members:
-        for region in _regions(one, group.offset):
-            own, foreign = (shared, single) if one.spec.overlapEn else (single, shared)
-            what = None
-            if own is single and _meets(single, region):
-                what = "Variable bit overlap"
-            elif _meets(foreign, region):
-                what = "Variable bit mask overlap"
-            if what is not None:
-                raise NodeError(
-                    f"{what} detected for block {block.path} with address 0x{block.address:08x} "
-                    f"and variable {one.spec.name}",
-                    path=one.spec.path,
-                )
-            _merge(own, region)
+    single, shared = bytearray(block.size), bytearray(block.size)
+    for spec, region in regions:
+        own, foreign = (shared, single) if spec.overlapEn else (single, shared)
+        what = None
+        if own is single and _meets(single, region):
+            what = "Variable bit overlap"
+        elif _meets(foreign, region):
+            what = "Variable bit mask overlap"
+        if what is not None:
+            raise NodeError(
+                f"{what} detected for block {block.path} with address 0x{block.address:08x} "
+                f"and variable {spec.name}",
+                path=spec.path,
+            )
+        _merge(own, region)
 
 
 def check_overlap(blocks: Iterable[Block]) -> None:
