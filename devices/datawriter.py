@@ -101,29 +101,21 @@ class DataWriter(Device):
         options = {"value": 0, "typeStr": "UInt64", "pollInterval": POLL_S, "noUpdateRecord": True, **kwargs}
         self.add(LocalVariable(name=name, description=description, mode="RO", localGet=getter, **options))
 
-    def _start(self) -> None:
-        """Put BufferSize and MaxFileSize in force."""
-        self._setBufferSize(self.BufferSize.value())
-        self._setMaxFileSize(self.MaxFileSize.value())
-        super()._start()
-
     def _refreshIsOpen(self) -> None:
         """Read IsOpen anew, so that its listeners learn of a change."""
         self.IsOpen.get()
 
-    # Hooks
+    # Hooks; here they do nothing, and tell of nothing
 
     def _open(self) -> None:
         """Open the file that DataFile names."""
-        raise NotImplementedError
 
     def _close(self) -> None:
         """Close the file; without one nothing happens."""
-        raise NotImplementedError
 
     def _isOpen(self) -> bool:
         """Whether a file records."""
-        raise NotImplementedError
+        return False
 
     def _setBufferSize(self, value: int) -> None:
         """Use a buffer of `value` bytes from now on."""

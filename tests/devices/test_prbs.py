@@ -113,6 +113,8 @@ def test_damage_is_seen(sink):
         top.Rx.checkPayload.set(False)
         source._sendFrame(Frame(sink.payloads()[0]))
         top.Tx.genPayload.set(False)
+        top.Tx.genFrame(1)
+        assert sink.payloads()[2][8:] == bytes(56)
         top.Tx.txSize.set(13)
         with pytest.raises(SapwoodError, match="Invalid frame size"):
             top.Tx.genFrame()

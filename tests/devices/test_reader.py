@@ -56,13 +56,28 @@ def test_missing_file_reaches_the_caller(tmp_path):
 
 
 class Slow(Slave):
+    """Holds the first frames back until it is opened."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.entered, self.opened = threading.Event(), threading.Event()
+        self.entered, self.opened, self.frames = threading.Event(), threading.Event(), 0
 
     def _acceptBatch(self, batch: FrameBatch) -> None:
         self.entered.set()
         self.opened.wait(20)
+        self.frames += len(batch)
+
+
+def test_close_wait_waits_for_all_data(chain):
+    slow = Slow()
+    with Top() as top:
+        top.Reader >> slow
+        top.Reader.DataFile.set(chain)
+        top.Reader.Open()
+        assert slow.entered.wait(20)
+        threading.Timer(0.05, slow.opened.set).start()
+        top.Reader.closeWait()
+        assert slow.frames == 100
 
 
 def test_close_while_data_flow_returns(chain):
