@@ -25,7 +25,6 @@ __all__ = [
     "PLAUSIBLE",
     "UNREADABLE",
     "Format",
-    "FrameReader",
     "PathLike",
     "Reader",
     "Report",
@@ -86,23 +85,33 @@ class Reader(Protocol):
         """Let go of the files; what was yielded stays valid."""
         ...
 
-    def __enter__(self) -> Self: ...
+    def batches(self, *, nbytes: int = CHUNK_BYTES) -> Iterator[FrameBatch]:
+        """Yield all frames in order, about `nbytes` of the file at a time.
+
+        Raises
+        ------
+        FormatError
+            When the recording holds something else than frames.
+        """
+        raise FormatError("The recording does not hold frames", hint="Read its tables by chunks().")
+
+    def read(self) -> FrameBatch:
+        """Return all frames as one batch.
+
+        Raises
+        ------
+        FormatError
+            When the recording holds something else than frames.
+        """
+        raise FormatError("The recording does not hold frames", hint="Read its tables by chunks().")
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-class FrameReader(Reader, Protocol):
-    """An open recording of frames: its one table is also there as batches."""
-
-    def batches(self, *, nbytes: int = CHUNK_BYTES) -> Iterator[FrameBatch]:
-        """Yield all frames in order, about `nbytes` of the file at a time."""
-        ...
-
-    def read(self) -> FrameBatch:
-        """Return all frames as one batch."""
-        ...
+    ) -> None:
+        self.close()
 
 
 class Sink(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -166,13 +166,3 @@ class Configuration:
                 below = here[name] = {}
             here = below
         here[names[-1]] = value
-
-    def merge_payloads(self, payloads: Iterable[bytes]) -> list[str]:
-        """Merge records; those that cannot be read are left out and told in the returned list."""
-        problems = []
-        for payload in payloads:
-            try:
-                self.merge(parse_record(payload))
-            except FormatError as error:
-                problems.append(str(error))
-        return problems

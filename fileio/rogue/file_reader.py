@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sapwood.errors import FileError, FormatError
 from sapwood.fileio.formats import CHUNK_BYTES, PathLike
 from sapwood.fileio.mapped import MappedFile
-from sapwood.fileio.rogue.config import Configuration
+from sapwood.fileio.rogue.config import Configuration, parse_record
 from sapwood.fileio.rogue.decode import walk_file
 from sapwood.fileio.rogue.superframe import BatchHeader, split_superframe
 from sapwood.streams import FrameBatch
@@ -157,8 +157,10 @@ class FileReader:
         self.totCount += records
 
     def _merge(self, batch: FrameBatch, row: int) -> None:
-        for problem in self._configuration.merge_payloads([batch.frame_bytes(row).tobytes()]):
-            self._log.warning("%s: %s", self._current, problem)
+        try:
+            self._configuration.merge(parse_record(batch.frame_bytes(row).tobytes()))
+        except FormatError as error:
+            self._log.warning("%s: %s", self._current, error)
 
     # One by one
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from sapwood.errors import FileError, FormatError
 from sapwood.fileio.chain import missing_part
-from sapwood.fileio.formats import CHUNK_BYTES
+from sapwood.fileio.formats import CHUNK_BYTES, Reader
 from sapwood.fileio.mapped import MappedFile
 from sapwood.fileio.rogue.config import Configuration, parse_record
 from sapwood.fileio.rogue.decode import Chunk, Tear, walk_file
 from sapwood.fileio.table import FRAMES, Table, TableInfo
 from sapwood.streams import FrameBatch
 
-__all__ = ["AUTO", "DEFAULT_CONFIG_CHANNEL", "RawReader", "RogueReader", "Summary"]
+__all__ = ["AUTO", "DEFAULT_CONFIG_CHANNEL", "Part", "RawReader", "RogueReader", "Summary"]
+
+_LOG = logging.getLogger("sapwood.fileio")
 
 AUTO: Final = "auto"
 DEFAULT_CONFIG_CHANNEL = 255  # by custom; taken as such when its first record is a YAML mapping
@@ -59,6 +61,7 @@ class Summary:
     payload_bytes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_CHANNELS, np.int64))
     error_frames: int = 0
     config: dict[str, Any] | None = None
+    bad_config: int = 0  # records of the configuration channel that are no configuration
     problems: list[str] = field(default_factory=list)
 
     def count(self, part: Part, batch: FrameBatch) -> None:
@@ -74,7 +77,7 @@ class Summary:
             self.payload_bytes += sums.astype(np.int64) << shift
 
 
-class _ChainReader:
+class _ChainReader(Reader):
     """What readers of framed and raw recordings share; see `RogueReader`."""
 
     format = ""
@@ -211,14 +214,6 @@ class _ChainReader:
         """Read no further; batches and tables that were handed out stay valid."""
         self._open = False
 
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 class RogueReader(_ChainReader):
     """A framed recording.
@@ -263,14 +258,16 @@ class RogueReader(_ChainReader):
         if channel is None:
             return
         number = DEFAULT_CONFIG_CHANNEL if channel == AUTO else channel
-        for row in np.flatnonzero(batch.channel == number):
+        for row in np.flatnonzero(batch.channel == number).tolist():
             try:
-                record = parse_record(batch.frame_bytes(int(row)).tobytes())
+                record = parse_record(batch.frame_bytes(row).tobytes())
             except FormatError as error:
                 if channel == AUTO and summary.config is None:
                     self._config_channel = None  # data, not configuration
                     return
-                summary.problems.append(str(error))
+                summary.bad_config += 1
+                if summary.bad_config == 1:
+                    _LOG.warning("A configuration record cannot be read: %s", error)
                 continue
             self._configuration.merge(record)
             summary.config = self._configuration.values

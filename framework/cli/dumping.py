@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from sapwood.fileio.formats import FrameReader
+    from sapwood.fileio.formats import Reader
     from sapwood.streams import Frame
 
 __all__ = ["print_record", "record_facts", "records"]
@@ -17,7 +17,7 @@ HEX_ROW = 16  # bytes of a line in hex
 TEXT_LINE = 8  # bytes that a line of text counts for
 
 
-def records(reader: FrameReader, channel: int | None) -> Iterator[tuple[int, int, Frame]]:
+def records(reader: Reader, channel: int | None) -> Iterator[tuple[int, int, Frame]]:
     """Yield number in the recording, time (ns, 0 = unknown) and frame."""
     first = 0
     for batch in reader.batches():

@@ -26,7 +26,7 @@ from sapwood.cli.output import (
 from sapwood.errors import FileError
 
 if TYPE_CHECKING:
-    from sapwood.fileio.formats import FrameReader
+    from sapwood.fileio.formats import Reader
 
 __all__ = ["file"]
 
@@ -157,7 +157,7 @@ def dump(path: str, channel: int | None, limit: int | None, most: int, as_json: 
 
 
 @contextmanager
-def _opened(path: str, *, single: bool, format_: str | None, config_channel: Any) -> Iterator[FrameReader]:
+def _opened(path: str, *, single: bool, format_: str | None, config_channel: Any) -> Iterator[Reader]:
     """Open the recording; at the end fail when it is damaged."""
     from sapwood.fileio import registry
 
@@ -166,7 +166,7 @@ def _opened(path: str, *, single: bool, format_: str | None, config_channel: Any
         if options:
             _check_options(registry.find(format_) if format_ else registry.detect(path), options)
         with registry.open(path, format=format_, **options) as reader:
-            yield reader  # type: ignore[misc]  # every format so far holds frames
+            yield reader
             problems = _problems(reader)
     if problems:
         raise Failure("; ".join(problems), DAMAGED)

@@ -216,6 +216,10 @@ def test_channel_255_is_configuration_only_when_it_begins_as_such(tmp_path: Path
         path.write_bytes(content)
         assert fileio.open(path).info()["config"] == expected, name
     assert fileio.open(tmp_path / "other.dat", config_channel=7).info()["config"] == {"A": 1}
+    reader = fileio.open(tmp_path / "config.dat")
+    assert reader.info()["torn_bytes"] == 0
+    assert reader.summary().bad_config == 1  # told, but no damage
+    assert reader.summary().problems == []
     with pytest.raises(FormatError, match="No such configuration channel"):
         fileio.open(tmp_path / "other.dat", "rogue", config_channel=256)
 
