@@ -322,13 +322,16 @@ def lean(item: Load) -> Load:
 
 
 def _held_bytes(view: object) -> int:
-    """Return the memory that an array or memoryview keeps alive, bytes; none for a mapped file."""
+    """Return the memory that an array or memoryview keeps alive, bytes; 0 for a mapped file."""
     owner = view
     while (base := getattr(owner, "obj" if isinstance(owner, memoryview) else "base", None)) is not None:
         owner = base
     if isinstance(owner, mmap.mmap):
         return 0
-    return memoryview(owner).nbytes  # type: ignore[arg-type]  # the owner of a buffer has one
+    try:
+        return memoryview(owner).nbytes  # type: ignore[arg-type]  # refused below when it has no buffer
+    except TypeError:
+        return 0  # memory of a foreign library, of unknown size
 
 
 def _measure(item: Load) -> tuple[int, int]:
