@@ -22,6 +22,7 @@ from sapwood.streams import FrameBatch
 
 __all__ = ["BatchHeader", "FileReader", "FileReaderException", "RogueHeader"]
 
+_RECORDS_BYTES = 1 << 20  # of file whose headers are held as Python numbers
 _LOG = logging.getLogger("sapwood.fileio.FileReader")
 
 
@@ -179,7 +180,7 @@ class FileReader:
             When a batched record cannot be split.
         """
         self._restart()
-        for batch in self._file_batches(CHUNK_BYTES):
+        for batch in self._file_batches(_RECORDS_BYTES):
             for header, payload in self._single(batch):
                 if not self._batched:
                     self._count(1)
