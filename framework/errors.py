@@ -20,7 +20,6 @@ facts as fields and builds its text from them; several failures at once are one 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 __all__ = [
@@ -233,6 +232,8 @@ class MissingExtra(SapwoodError, ImportError):
 
 def nearest(name: str, candidates: Iterable[str], count: int = 3) -> list[str]:
     """Return up to `count` of `candidates` that look most like `name`, best first."""
+    import difflib  # costs more than all the rest of this module, and few programs get here
+
     pool = list(candidates)
     by_fold: dict[str, list[str]] = {}
     for candidate in pool:
