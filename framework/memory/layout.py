@@ -196,12 +196,11 @@ def check_overlap(blocks: Iterable[Block]) -> None:
     placed = sorted(((b.slaveId, b.address, b.size, b) for b in blocks), key=lambda one: one[:3])
     before = None
     for one in placed:
-        slave, address, size, block = one
+        slave, address, _, block = one
         if before is not None and before[0] == slave and address < before[1] + before[2]:
             raise NodeError(
                 f"{block.path} at address=0x{address:x} overlaps {before[3].path} "
                 f"at address=0x{before[1]:x} with size={before[2]}",
                 path=block.path,
             )
-        if before is None or before[0] != slave or address + size > before[1] + before[2]:
-            before = one
+        before = one

@@ -106,6 +106,17 @@ def test_ranges_of_single_variables(memory, build, spec) -> None:
     ]
 
 
+def test_a_write_reaches_to_neighbours_staged_in_other_words(memory, build, spec) -> None:
+    parts = [spec(name, 4 * word, 32, overlapEn=True) for word, name in enumerate("abcd")]
+    block = build(memory, spec("all", 0, 128, overlapEn=True), *parts)[0]
+    b, d = (field for field in block.fields if field.spec.name in "bd")
+    b.set(2)
+    block.write(d, 4)
+    d.set(5)
+    block.write(b, 3, verify=False)
+    assert memory.take_log() == [("W", 4, 12), ("V", 4, 12), ("W", 4, 12)]
+
+
 def test_reads_of_staged_blocks_are_skipped(word, memory) -> None:
     a, b = word.fields
     a.set(0x55)
@@ -449,6 +460,7 @@ def test_two_writers_do_not_lose_each_others_values(threaded, build, spec) -> No
         ({"bits": 100}, 2**100 - 1, 2**100, f"Min=0, Max={2**100 - 1}"),
         ({"bits": 64}, 2**64 - 1, 2**64, f"Max={2**64 - 1}"),
         ({"bits": 8, "minimum": 3, "maximum": 300}, 3, 2, "Min=3, Max=255"),
+        ({"bits": 8, "minimum": -5, "maximum": 10}, 0, -1, "Min=0, Max=10"),
         ({"bits": 8, "minimum": 0, "maximum": 0}, 255, 256, "Min=0, Max=255"),
         ({"bits": 11, "bit": 3}, 2047, 2048, "Max=2047"),
     ],

@@ -52,8 +52,16 @@ def test_never_joined_without_permission(memory, words) -> None:
 
 def test_joined_up_to_the_largest_access(recording, words) -> None:
     memory = recording(max=8)
-    run(words(memory)[:4], Read)
+    blocks = words(memory)[:4]
+    run(blocks, Read)
     assert memory.take_log() == [("R", 0, 8), ("R", 8, 8)]
+    memory.before = lambda transaction: transaction.address() and transaction.error("second half")
+    startTransactions(blocks, Read)
+    for block in blocks[:2]:
+        block.waitTransaction()
+    for block in blocks[2:]:
+        with pytest.raises(BusError, match="Error second half"):
+            block.waitTransaction()
 
 
 def test_never_across_devices(memory, build, spec) -> None:

@@ -97,16 +97,21 @@ def test_an_answer_to_one_starts_the_timers_of_the_others_anew() -> None:
             self._addTransaction(transaction)
 
     slave = Quiet()
-    first, second = make(timeout=0.3), make(timeout=0.3)
+    first, second = make(timeout=30), make(timeout=30)
     for one in (first, second):
         slave._doTransaction(one)
         one.start_timer()
-    second._deadline -= 1.0  # its own time is over
+    second._deadline -= 100.0  # its own time is over
     assert slave._getTransaction(first.id()) is first
-    answer = threading.Thread(target=second.done)
-    answer.start()
-    assert second.wait()
-    answer.join()
+    results: list[bool] = []
+    waiting = threading.Thread(target=lambda: results.append(second.wait()))
+    waiting.start()
+    while second._waiter is None and waiting.is_alive():
+        waiting.join(0.001)
+    with second.lock():
+        second.done()
+    waiting.join(5)
+    assert results == [True]
     assert slave._getTransaction(first.id()) is None
 
 
