@@ -156,7 +156,8 @@ class PrbsTx(_PrbsDevice):
     def _quiesce(self, deadline: float) -> None:
         """Stop the generator; what it sent drains downstream."""
         self._prbs.disable()
-        drain(self._prbs, deadline)
+        if not drain(self._prbs, deadline):
+            self._log.warning("Frames are still on their way after the time to quiesce")
         super()._quiesce(deadline)
 
     def _stop(self) -> None:

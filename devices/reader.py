@@ -108,7 +108,8 @@ class StreamReader(StreamEnd, Device):
     def _quiesce(self, deadline: float) -> None:
         """Stop playing; what was sent drains downstream."""
         self._reader.close()
-        drain(self._reader, deadline)
+        if not drain(self._reader, deadline):
+            self._log.warning("Frames are still on their way after the time to quiesce")
         super()._quiesce(deadline)
 
     def _stop(self) -> None:

@@ -21,6 +21,7 @@ BUILD_STAMP = "FrontEndFirmware: sapwood emulator"
 CHANNEL_STRIDE = 0x100
 TICK_S = 0.005  # paced channels are served at most this often, so that fast ones send batches
 JOIN_S = 5.0
+SETTLE_S = 0.1  # longest that a write which stops a channel waits for the batch being sent
 BUILD_STAMP_BYTES = 64
 SETTINGS = ("Enable", "Rate", "Size", "Pattern", "Amplitude", "Noise", "Period")  # words 0..6
 
@@ -65,7 +66,8 @@ class FrontEndFirmware(RegisterSpace):
     to frame; Waveform frames are int16 samples. Frames carry the channel's number and time.
 
     One thread, made by `_start`, sends everything. What a sink raises is counted and kept in
-    `lastError`; neither the thread nor the registers stop for it.
+    `lastError`; neither the thread nor the registers stop for it. After a write that clears Run
+    or Enable nothing more is sent, unless a sink holds a batch for longer than 0.1 s.
 
     Parameters
     ----------
@@ -164,11 +166,21 @@ class FrontEndFirmware(RegisterSpace):
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
-        if not self._passing.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        done = self._await_pass(deadline - time.monotonic())
+        drained = [drain(channel.master, deadline) for channel in self.channels]
+        if not (done and all(drained)):
+            logger.warning("Frames are still on their way after the time to quiesce: a sink blocks")
+            return False
+        return True
+
+    def _await_pass(self, timeout_s: float) -> bool:
+        """Wait until the pass in progress has sent its frames; False when that took too long."""
+        if threading.current_thread() is self._thread:
+            return True
+        if not self._passing.acquire(timeout=max(0.0, timeout_s)):
             return False
         self._passing.release()
-        drained = [drain(channel.master, deadline) for channel in self.channels]
-        return all(drained)
+        return True
 
     def _stop(self) -> None:
         """Stop the clock thread; frames of a pass in progress are still sent."""
@@ -240,6 +252,8 @@ class FrontEndFirmware(RegisterSpace):
         channel.change(name, value)
         with self._wake:
             self._wake.notify_all()
+        if name == "enable" and not value:
+            self._await_pass(SETTLE_S)
 
     def _set_run(self, value: int) -> None:
         if value > 1:
@@ -249,6 +263,8 @@ class FrontEndFirmware(RegisterSpace):
         with self._wake:
             self._run = bool(value)
             self._wake.notify_all()
+        if not value:
+            self._await_pass(SETTLE_S)
 
     def _reset_counts(self, _value: int) -> None:
         for channel in self.channels:

@@ -342,6 +342,7 @@ def running():
 def test_registers_steer_a_running_board(running, sink):
     bus = Bus(running)
     running.channel(0) >> sink
+    running.channel(1) >> sink
     only(bus, 0, rate=0, size=1000)
     sink.await_frames(2000)
     bus.channel(0, size=500, pattern=COUNTER)
@@ -349,8 +350,12 @@ def test_registers_steer_a_running_board(running, sink):
     sink.await_frames(seen + 5000)
     assert sink.batches[-1].uniform_size == 500
     bus.write(RUN, 0)
-    assert running._quiesce(time.monotonic() + 20)
-    assert bus.read(0x120, 8) == sink.frames()
+    assert bus.read(0x120, 8) == sink.frames()  # nothing is under way any more
+    bus.channel(1, rate=0)
+    only(bus, 1)
+    sink.await_frames(sink.frames() + 1000)
+    bus.channel(1, enable=0)
+    assert bus.read(0x120, 8) + bus.read(0x220, 8) == sink.frames()
 
 
 def test_registers_answer_while_a_sink_blocks(running):

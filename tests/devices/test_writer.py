@@ -73,6 +73,7 @@ def data(tmp_path) -> Path:
 
 def open_run(top: Top, path: Path) -> None:
     top.Writer.DataFile.set(str(path))
+    top.waitOnUpdate()
     top.Writer.Open()
 
 
