@@ -372,6 +372,33 @@ def test_registers_answer_while_a_sink_blocks(running):
     assert running._quiesce(time.monotonic() + 20)
 
 
+@pytest.mark.parametrize("register", [RUN, 0x100 + ENABLE])
+def test_nothing_is_sent_after_a_write_that_stops(running, monkeypatch, register):
+    monkeypatch.setattr("sapwood.devices.board.firmware.SETTLE_S", 20.0)
+    bus, gate = Bus(running), Gate()
+    running.channel(0) >> gate
+    only(bus, 0, rate=0)
+    assert gate.entered.wait(20)
+    threading.Timer(0.05, gate.opened.set).start()
+    bus.write(register, 0)  # while a batch is on its way
+    assert gate.getFrameCount() == bus.read(0x120, 8) > 0
+
+
+def test_a_sink_may_stop_the_board(running):
+    bus, stopped = Bus(running), threading.Event()
+
+    class Stopper(Slave):
+        def _acceptBatch(self, batch: FrameBatch) -> None:
+            bus.write(RUN, 0)
+            stopped.set()
+
+    running.channel(0) >> Stopper()
+    bus.write(RUN, 1)
+    assert stopped.wait(20)
+    assert bus.read(RUN) == 0
+    assert running.lastError is None
+
+
 def test_quiesce_leaves_nothing_between_generator_and_sink(running, sink):
     bus, fifo = Bus(running), Fifo()
     for number in range(3):
