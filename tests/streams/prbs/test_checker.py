@@ -86,7 +86,8 @@ def test_a_bad_length_word_is_counted_before_the_sequence() -> None:
 def test_a_length_word_is_not_taken_modulo_32_bits() -> None:
     payloads = make([1])
     payloads[0][4:8] = ((1 << 30) + 15).to_bytes(4, "little")
-    assert both(batch_of(payloads)).length_errors == 1
+    for check_payload in (True, False):
+        assert both(batch_of(payloads), check_payload=check_payload).length_errors == 1
 
 
 def test_a_gap_costs_one_error_and_tells_what_is_lost() -> None:

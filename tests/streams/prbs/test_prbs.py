@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 
@@ -236,8 +237,7 @@ def test_rates_follow_the_traffic_and_decay(monkeypatch: pytest.MonkeyPatch) -> 
     rx.resetCount()
     clock.now += 2
     tx.genFrames(4, 1000)
-    assert 0 <= rx.getRxRate() <= 3
-    assert 0 <= tx.getTxRate() <= 3
+    assert (rx.getRxRate(), tx.getTxRate()) == (2, 2)
 
 
 def test_the_thread_sends_batches_flat_out_and_ends() -> None:
@@ -351,13 +351,18 @@ def test_senders_of_several_threads_stay_in_sequence() -> None:
     tx, rx = Prbs(), Prbs()
     tx >> rx
     tx.setTxPeriod(1)
-    tx.enable(400)
     threads = [threading.Thread(target=lambda: [tx.genFrame(400) for _ in range(200)]) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(WAIT_S)
-    tx.disable()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        tx.enable(400)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(WAIT_S)
+        tx.disable()
+    finally:
+        sys.setswitchinterval(interval)
     assert rx.getRxErrors() == 0
     assert rx.getRxCount() == tx.getTxCount() >= 600
 
