@@ -36,6 +36,9 @@ def coerce(value: Any, kind: type, dtype: np.dtype[Any] | None = None) -> Any:
     elif kind is bool:
         if isinstance(value, np.bool_) or (isinstance(value, (int, np.integer)) and value in (0, 1)):
             return bool(value)
+    elif kind is str:
+        if isinstance(value, str):
+            return str(value)
     elif issubclass(kind, np.generic) and not isinstance(value, str):
         try:
             made = kind(value)

@@ -6,7 +6,7 @@ import itertools
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from sapwood.errors import NodeError
 from sapwood.tree import logs, match
@@ -291,11 +291,11 @@ class Node:
         NodeError
             This is not a device, the tree has started, the node has a parent, or its name is taken.
         """
-        if isinstance(node, Iterable):
-            for one in node:
-                self.add(one)
-        else:
+        if isinstance(node, Node):
             self._adopt(node)
+            return
+        for one in cast("Iterable[Node]", node):
+            self.add(one)
 
     def _adopt(self, node: Node) -> None:
         """Take `node` as a child, if everything allows it."""
@@ -466,9 +466,10 @@ class Node:
 
 def _has_all(node: Node, tests: list[tuple[str, Any]]) -> bool:
     for name, want in tests:
-        if not hasattr(node, name):
+        try:
+            value = getattr(node, name)
+        except (AttributeError, NodeError):  # no such property, or none before the start
             return False
-        value = getattr(node, name)
         if callable(value):
             value = value()
         if callable(want):

@@ -88,11 +88,6 @@ class Root(Device):
         """Whether the tree is running."""
         return self._running
 
-    @property
-    def timeout(self) -> float:
-        """Seconds that the bus has to answer."""
-        return self._timeout
-
     def start(self) -> None:
         """Attach all nodes (the first time), start threads, interfaces and devices.
 

@@ -43,6 +43,7 @@ class VariableWaitClass:
         self._change = threading.Condition()
         self._values: dict[str, VariableValue] = {}
         self._armed = False
+        self._count = 0
 
     def arm(self) -> None:
         """Take the present values and begin to listen."""
@@ -62,11 +63,16 @@ class VariableWaitClass:
         with self._change:
             value.updated = True
             self._values[path] = value
+            self._count += 1
             self._change.notify_all()
 
-    def _true(self) -> bool:
-        values = [self._values[variable.path] for variable in self._variables]
-        return all(value.updated for value in values) if self._test is None else bool(self._test(values))
+    def _look(self) -> tuple[bool, int]:
+        """Return the outcome of the test, and how many updates had come by then."""
+        with self._change:
+            values = [self._values[variable.path] for variable in self._variables]
+            count = self._count
+        true = all(value.updated for value in values) if self._test is None else bool(self._test(values))
+        return true, count
 
     def wait(self) -> bool:
         """Wait for the test; False when the time was over first."""
@@ -74,13 +80,16 @@ class VariableWaitClass:
             self.arm()
         end = time.monotonic() + self._timeout if self._timeout > 0 else None
         try:
-            with self._change:
-                while not self._true():
-                    left = RECHECK_S if end is None else end - time.monotonic()
-                    if left <= 0:
-                        return False
-                    self._change.wait(min(left, RECHECK_S))
-            return True
+            while True:
+                true, count = self._look()
+                if true:
+                    return True
+                left = RECHECK_S if end is None else end - time.monotonic()
+                if left <= 0:
+                    return False
+                with self._change:
+                    if self._count == count:
+                        self._change.wait(min(left, RECHECK_S))
         finally:
             self._disarm()
 

@@ -100,7 +100,7 @@ def quoted(text: str) -> str:
 
 def _dumped(text: str) -> str:
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return str(yaml.dump(text, Dumper=dumper, default_style='"', width=math.inf)).rstrip("\n")
+    return str(yaml.dump(text, Dumper=dumper, default_style='"', width=1 << 30)).rstrip("\n")
 
 
 @functools.lru_cache(4096)
