@@ -17,12 +17,16 @@ __all__ = ["FrameBatch"]
 _COLUMNS = ("channel", "flags", "error", "time", "start", "size")
 
 
-def _column(values: ArrayLike, dtype: type[np.generic], count: int, name: str) -> NDArray[Any]:
+def _column(values: ArrayLike, dtype: type[np.integer[Any]], count: int, name: str) -> NDArray[Any]:
     """Return `values` as a column of `count` items; a scalar is broadcast, not stored n times."""
+    if isinstance(values, int):  # quick: no array of n items, no scan
+        limits = np.iinfo(dtype)
+        if limits.min <= values <= limits.max:
+            return np.ndarray((count,), dtype, np.array([values], dtype), 0, (0,))
     array = np.asarray(values)
     if array.dtype != dtype:
         if array.size and array.dtype.kind in "iu" and np.dtype(dtype).itemsize < 8:
-            limits = np.iinfo(dtype)  # type: ignore[type-var]  # every narrow column is an integer
+            limits = np.iinfo(dtype)
             if array.min() < limits.min or array.max() > limits.max:
                 raise StreamError(
                     f"Column {name} is out of range",
@@ -244,7 +248,7 @@ class FrameBatch:
         starts, sizes = self.start.tolist(), self.size.tolist()
         columns = (self.channel.tolist(), self.flags.tolist(), self.error.tolist())
         for start, size, channel, flags, error in zip(starts, sizes, *columns, strict=True):
-            yield Frame(view[start : start + size], channel=channel, flags=flags, error=error)
+            yield Frame.of_view(view[start : start + size], channel, flags, error)
 
     @property
     def offset(self) -> NDArray[np.int64]:

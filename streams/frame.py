@@ -92,6 +92,18 @@ class Frame:
         frame._shared = False
         return frame
 
+    @classmethod
+    def of_view(cls, view: memoryview, channel: int, flags: int, error: int) -> Frame:
+        """Return the frame of a view of format ``B`` and metadata known to be right; nothing is checked."""
+        frame = cls.__new__(cls)
+        frame._data = view
+        frame._size = len(view)
+        frame._shared = True
+        frame.channel = channel
+        frame.flags = flags
+        frame.error = error
+        return frame
+
     @property
     def buffer(self) -> bytes | bytearray | memoryview:
         """The payload as a bytes-like object of exactly its length, safe to keep."""
