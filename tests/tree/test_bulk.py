@@ -76,7 +76,9 @@ def test_requests_come_before_waits(start: Any) -> None:
     class Queueing(Slave):
         """Answers nothing until three requests have come."""
 
-        waiting: list[Transaction] = []
+        def __init__(self) -> None:
+            super().__init__()
+            self.waiting: list[Transaction] = []
 
         def _doTransaction(self, transaction: Transaction) -> None:
             self.waiting.append(transaction)

@@ -15,7 +15,9 @@ class Watching(pr.Device):
         super().__init__(**kwargs)
         self.changes: list[Any] = []
         self.add(pr.RemoteVariable(name="r", offset=0))
-        self.add(pr.LocalVariable(name="l", value=0, localSet=lambda value: self.changes.append(f"set {value}")))
+        self.add(
+            pr.LocalVariable(name="l", value=0, localSet=lambda value: self.changes.append(f"set {value}"))
+        )
 
     def enableChanged(self, value: Any) -> None:
         self.changes.append(value)

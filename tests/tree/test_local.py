@@ -43,7 +43,17 @@ def test_harmless_values_are_converted(start: Any, default: Any, given: Any, wan
 
 @pytest.mark.parametrize(
     ("default", "given"),
-    [(1, 1.5), (1, "1"), (0.5, True), (0.5, "0.5"), (True, 2), ("a", 1), ([1], 1), (np.uint8(1), 300), (1, None)],
+    [
+        (1, 1.5),
+        (1, "1"),
+        (0.5, True),
+        (0.5, "0.5"),
+        (True, 2),
+        ("a", 1),
+        ([1], 1),
+        (np.uint8(1), 300),
+        (1, None),
+    ],
 )
 def test_other_types_are_refused(start: Any, default: Any, given: Any) -> None:
     variable = running(start, value=default)
@@ -88,7 +98,9 @@ def test_unknown_mode(mode: str) -> None:
 
 def test_set_callback(start: Any) -> None:
     calls: list[Any] = []
-    variable = running(start, value=1, localSet=lambda dev, var, value, changed: calls.append((value, changed)))
+    variable = running(
+        start, value=1, localSet=lambda dev, var, value, changed: calls.append((value, changed))
+    )
     calls.clear()
     for value, write in ((1, True), (2, True), (3, False)):
         variable.set(value, write=write)
@@ -196,7 +208,16 @@ def test_text_to_value(start: Any, default: Any, text: str, want: Any) -> None:
 
 @pytest.mark.parametrize(
     ("default", "text"),
-    [(1, "zz"), (1, "1.5"), (1, ""), (0.5, "True"), (0.5, "abc"), (True, "true"), (1, "__import__('os')"), ([1], "[1,")],
+    [
+        (1, "zz"),
+        (1, "1.5"),
+        (1, ""),
+        (0.5, "True"),
+        (0.5, "abc"),
+        (True, "true"),
+        (1, "__import__('os')"),
+        ([1], "[1,"),
+    ],
 )
 def test_bad_text(start: Any, default: Any, text: str) -> None:
     variable = running(start, value=default)
@@ -244,7 +265,7 @@ def test_check_is_the_former_name_of_wait(start: Any) -> None:
     variable = running(start, value=0)
     with pytest.warns(DeprecationWarning, match="now called 'wait'"):
         variable.set(1, check=False)
-    with pytest.warns(DeprecationWarning), pytest.raises(ValueError, match="contradict"):
+    with pytest.warns(DeprecationWarning, match="wait"), pytest.raises(ValueError, match="contradict"):
         variable.set(1, wait=True, check=False)
 
 

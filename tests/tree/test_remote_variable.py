@@ -156,7 +156,9 @@ def test_access_before_the_start_is_an_error() -> None:
 def test_registers_need_a_bus(start: Any) -> None:
     device = pr.Device(name="dev")
     device.add(pr.RemoteVariable(name="x", offset=0))
-    with pytest.raises(DeviceError, match="Device 'top.dev' has RemoteVariables or RemoteCommands but no memBase"):
+    with pytest.raises(
+        DeviceError, match=r"Device 'top\.dev' has RemoteVariables or RemoteCommands but no memBase"
+    ):
         start(device)
 
 
