@@ -8,10 +8,9 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-__all__ = ["Buffer", "FileLayer", "retried"]
+from sapwood.fileio.iovector import Buffer, IoVector
 
-# What can be handed to the system as bytes: bytes, bytearray, memoryview, contiguous u1 array.
-Buffer = bytes | bytearray | memoryview
+__all__ = ["Buffer", "FileLayer", "retried"]
 
 _NEW_FILE_MODE = 0o666  # less the umask
 
@@ -53,7 +52,7 @@ class FileLayer:
 
     def writev(self, fd: int, buffers: Sequence[Buffer]) -> int:
         """Write the buffers one after the other; return the bytes taken, maybe fewer than given."""
-        return os.writev(fd, buffers)
+        return buffers.writev(fd) if isinstance(buffers, IoVector) else os.writev(fd, buffers)
 
     def fdatasync(self, fd: int) -> None:
         """Return when everything written to `fd` lies on the disk; devices have nothing to sync."""

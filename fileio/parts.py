@@ -12,7 +12,7 @@ from itertools import count
 from sapwood.errors import FileError, RecordingExists
 from sapwood.fileio.filelayer import Buffer, FileLayer, retried
 
-__all__ = ["Part", "PartChain", "part_path", "write_all"]
+__all__ = ["Part", "PartChain", "cut_back", "part_path", "write_all"]
 
 _MAX_PIECES = 1024  # IOV_MAX of Linux
 
@@ -194,3 +194,13 @@ def _after(pieces: Sequence[Buffer], taken: int) -> Sequence[Buffer]:
             return [memoryview(piece)[taken:], *pieces[index + 1 :]]
         taken -= len(piece)
     return ()
+
+
+def cut_back(files: FileLayer, part: Part, torn: int) -> str:
+    """Remove the `torn` bytes after the last whole record; return what to tell people about them."""
+    if torn:
+        try:
+            retried(files.truncate, part.fd, part.size)
+        except OSError as error:
+            return f" {torn} bytes of a torn record stay at the end of the file ({error})."
+    return ""

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from typing import Protocol
 
 from sapwood.errors import RecorderFault, StreamError
 from sapwood.fileio.committer import Commit, Committer, SyncFailure
-from sapwood.fileio.filelayer import Buffer, FileLayer, retried
-from sapwood.fileio.parts import Part, PartChain, write_all
-from sapwood.fileio.stage import Records, SingleRecord, Stage
-from sapwood.fileio.watermark import RateMeter, RecorderCounters, Watermark
+from sapwood.fileio.filelayer import FileLayer
+from sapwood.fileio.notedlock import NotedLock
+from sapwood.fileio.parts import Part, PartChain, cut_back, write_all
+from sapwood.fileio.records import Encoder, Records, SingleRecord, Source
+from sapwood.fileio.stage import Stage
+from sapwood.fileio.watermark import RateMeter, RecorderCounters, Tally, Watermark
 from sapwood.streams import Frame, FrameBatch, Gap
 
-__all__ = ["CLOSED", "FAULT", "RECORDING", "Encoder", "Recorder", "Source"]
+__all__ = ["CLOSED", "FAULT", "RECORDING", "Recorder"]
 
 CLOSED, RECORDING, FAULT = "Closed", "Recording", "Fault"
 
@@ -28,32 +27,6 @@ _THROUGH = 1 << 17  # batches from this size on are written at once, not staged
 _MAX_FULL_PARTS = 8  # finished files that may wait for the sync thread
 _MAX_GAPS = 1024  # notes of gaps kept
 _NEVER = -1
-
-_Note = tuple[int, str, tuple[object, ...]]
-
-
-class Encoder(Protocol):
-    """A byte format: it only encodes."""
-
-    def record(self, frame: Frame, channel: int) -> tuple[bytes, Buffer]:
-        """Return header and body of the record of `frame`; `channel` 0 keeps the frame's own."""
-        ...
-
-    def records(self, batch: FrameBatch, channel: int) -> Records:
-        """Return the records of `batch`; `channel` 0 keeps each frame's own."""
-        ...
-
-
-class Source(Protocol):
-    """Where frames come from: an endpoint of the recorder.
-
-    `count` is kept by the recorder: frames offered here since the recorder was opened. Frames
-    of a `config` source are configuration, not data: they are written at once and counted apart.
-    """
-
-    count: int
-    forced: int
-    config: bool
 
 
 class Recorder:
@@ -92,17 +65,14 @@ class Recorder:
         self._record = sink.record
         self._records = sink.records
         self._files = FileLayer() if files is None else files
-        self._logger = logger or logging.getLogger(__name__)
         self._period_s = period_s
         self._sync_bytes = sync_bytes
         self._close_timeout_s = close_timeout_s
         self._control = threading.Lock()  # one of open, close, abort at a time; taken before _lock
-        self._lock = threading.Lock()
-        self._acquire = self._lock.acquire
-        self._release = self._lock.release
-        self._changed = threading.Condition(self._lock)
+        self._lock = NotedLock(logger or logging.getLogger(__name__))
+        self._acquire, self._release = self._lock.lock.acquire, self._lock.lock.release
+        self._changed = threading.Condition(self._lock.lock)
         self._targets: list[tuple[Source | None, int]] = []  # counts somebody waits for
-        self._notes: deque[_Note] = deque()  # log lines, written after the lock is released
         self._sources: list[Source] = []
         self._buffer_size = 0
         self._max_size = 0
@@ -121,17 +91,11 @@ class Recorder:
         self._reset()
 
     def _reset(self) -> None:
-        self._accepted_frames = self._accepted_bytes = 0
+        self._tally = Tally()
         self._fast_end = _NEVER  # accepted bytes up to which a frame may just be staged
         self._staged_from = 0  # accepted bytes when the stage was last empty
-        self._lost_bytes = 0  # accepted, but neither staged nor written
-        self._written = self._durable = Watermark()
-        self._data_frames = 0  # of the frames written, those that are data
         self._part_from = 0  # bytes of all parts before the present one
-        self._synced_at = 0  # bytes written when a sync was last asked for
-        self._dropped: dict[str, list[int]] = {}
-        self._oversize = 0
-        self._gap_count = self._gap_frames = 0
+        self._sync_from = self._sync_bytes  # bytes written from which a sync is asked for
         self.gaps: deque[tuple[int, Gap]] = deque(maxlen=_MAX_GAPS)
         self._rate.clear()
         for source in self._sources:
@@ -158,39 +122,28 @@ class Recorder:
     @property
     def counters(self) -> RecorderCounters:
         """What was done since the recorder was opened."""
-        dropped = dict(self._dropped)
         committer = self._committer
-        return RecorderCounters(
-            accepted=Watermark(self._accepted_frames, self._accepted_bytes),
-            written=self._written,
-            durable=self._durable,
-            dropped={reason: counts[0] for reason, counts in dropped.items()},
-            dropped_bytes={reason: counts[1] for reason, counts in dropped.items()},
-            oversize=self._oversize,
-            gaps=self._gap_count,
-            gap_frames=self._gap_frames,
-            syncs=0 if committer is None else committer.syncs,
-        )
+        return self._tally.snapshot(0 if committer is None else committer.syncs)
 
     @property
     def written(self) -> Watermark:
         """Frames and bytes given to the system since the recorder was opened."""
-        return self._written
+        return self._tally.written
 
     @property
     def data_frames(self) -> int:
         """Of the frames written, those that are no configuration."""
-        return self._data_frames
+        return self._tally.data_frames
 
     @property
     def total_size(self) -> int:
         """Bytes of all files since the recorder was opened, staged ones included."""
-        return self._accepted_bytes - self._lost_bytes
+        return self._tally.size
 
     @property
     def current_size(self) -> int:
         """Bytes of the present file, staged ones included."""
-        return self.total_size - self._part_from
+        return self._tally.size - self._part_from
 
     @property
     def bandwidth(self) -> float:
@@ -211,7 +164,7 @@ class Recorder:
 
     @buffer_size.setter
     def buffer_size(self, size: int) -> None:
-        with self._locked():
+        with self._lock:
             self._flush()
             self._buffer_size = size
             self._set_fast_end()
@@ -224,7 +177,7 @@ class Recorder:
 
     @max_size.setter
     def max_size(self, size: int) -> None:
-        with self._locked():
+        with self._lock:
             self._max_size = size
             self._set_fast_end()
 
@@ -250,7 +203,7 @@ class Recorder:
                 raise problem
             chain = PartChain(self._files, base, split=self._max_size > 0, overwrite=self.overwrite)
             part = chain.first()
-            with self._locked():
+            with self._lock:
                 self._reset()
                 self._chain, self._part, self._path = chain, part, part.path
                 self._state = RECORDING
@@ -263,7 +216,7 @@ class Recorder:
                     f"Recorder {os.path.basename(base)}",
                 )
                 self._set_fast_end()
-                self._note(logging.INFO, "Opened data file %s", part.path)
+                self._lock.note(logging.INFO, "Opened data file %s", part.path)
 
     def close(self) -> None:
         """Write what is staged, sync it and close; does nothing when closed.
@@ -285,7 +238,7 @@ class Recorder:
 
     def _shut(self, *, sync: bool) -> RecorderFault | None:
         """Go to Closed and return the fault that nobody was told of, if any."""
-        with self._locked():
+        with self._lock:
             if self._state == CLOSED:
                 return None
             if sync:
@@ -301,9 +254,9 @@ class Recorder:
                 return RecorderFault(
                     "The disk did not sync in time", file=path, waited_s=self._close_timeout_s
                 )
-        with self._locked():
+        with self._lock:
             untold, self._untold = self._untold, None
-            self._note(logging.INFO, "Closed data file %s: %s", path, self._summary())
+            self._lock.note(logging.INFO, "Closed data file %s: %s", path, self._tally.summary())
         return untold
 
     def _leave(self, state: str) -> None:
@@ -314,11 +267,6 @@ class Recorder:
             self._full.append(self._part)
             self._part = None
         self._changed.notify_all()
-
-    def _summary(self) -> str:
-        dropped = "".join(f", {counts[0]} {reason}" for reason, counts in self._dropped.items())
-        frames, nbytes = self._written
-        return f"{frames} frames, {nbytes} bytes{dropped}"
 
     # Frames
 
@@ -343,11 +291,12 @@ class Recorder:
             return
         self._acquire()
         try:
-            end = self._accepted_bytes + len(head) + size
+            tally = self._tally
+            end = tally.accepted_bytes + len(head) + size
             if end <= self._fast_end and not source.config:
                 source.count += 1
-                self._accepted_bytes = end
-                self._accepted_frames += 1
+                tally.accepted_bytes = end
+                tally.accepted_frames += 1
                 self._append(head)
                 self._append(body)
                 return
@@ -366,18 +315,18 @@ class Recorder:
 
     def drop(self, reason: str, frames: int, nbytes: int, source: Source) -> None:
         """Count frames that `source` was offered and that are not recorded."""
-        with self._locked():
+        with self._lock:
             source.count += frames
-            self._count_dropped(reason, frames, nbytes)
+            self._tally.drop(reason, frames, nbytes)
             self._tell_reached()
 
     def note_gap(self, gap: Gap) -> None:
         """Note frames lost upstream; `gaps` keeps the latest with the count of frames before each."""
-        with self._locked():
-            self._gap_count += 1
-            self._gap_frames += gap.frames
-            self.gaps.append((self._accepted_frames, gap))
-            self._note(logging.WARNING, "%d frames were lost upstream: %s", gap.frames, gap.reason)
+        with self._lock:
+            self._tally.gaps += 1
+            self._tally.gap_frames += gap.frames
+            self.gaps.append((self._tally.accepted_frames, gap))
+            self._lock.note(logging.WARNING, "%d frames were lost upstream: %s", gap.frames, gap.reason)
 
     def flush(self) -> None:
         """Give everything staged to the system.
@@ -387,7 +336,7 @@ class Recorder:
         RecorderFault
             When it does not take them, and nobody was told yet.
         """
-        with self._locked():
+        with self._lock:
             self._flush()
             self._tell()
 
@@ -402,7 +351,7 @@ class Recorder:
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         target = (source, count)
-        with self._locked():
+        with self._lock:
             self._flush()
             self._targets.append(target)
             self._set_fast_end()
@@ -419,117 +368,114 @@ class Recorder:
 
     # The rest runs with the lock held
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Hold the lock; log lines noted meanwhile are written after its release."""
-        try:
-            with self._lock:
-                yield
-        finally:
-            while self._notes:
-                with contextlib.suppress(IndexError):  # another thread wrote it
-                    level, text, values = self._notes.popleft()
-                    self._logger.log(level, text, *values)
-
-    def _note(self, level: int, text: str, *values: object) -> None:
-        self._notes.append((level, text, values))
-
     def _offer(self, records: Records, source: Source) -> None:
-        with self._locked():
+        """Take records as far as the state allows and count the rest; called without the lock."""
+        self._acquire()
+        try:
             source.count += records.count
             first = 0
             while first < records.count and self._state == RECORDING:
-                last = self._make_room(records, first)
+                last = self._make_room(records, first) if self._max_size else records.count
                 first = self._store(records, first, last, source.config)
             if first < records.count:
                 reason = "closed" if self._state == CLOSED else "fault"
-                self._count_dropped(reason, records.count - first, records.span(first, records.count))
-            self._tell_reached()
+                self._tally.drop(reason, records.count - first, records.span(first, records.count))
+            if self._targets:
+                self._tell_reached()
             self._tell()
+        finally:
+            self._lock.release()
 
     def _make_room(self, records: Records, first: int) -> int:
         """Roll over when record `first` needs it; return the end of the run that the file takes."""
-        if not self._max_size:
-            return records.count
         fit = records.fit(first, self._max_size - self.current_size)
         if not fit and self.current_size:
             self._roll()
             fit = records.fit(first, self._max_size)
         if not fit and self._state == RECORDING:
             fit = 1
-            self._oversize += 1
+            self._tally.oversize += 1
             text = "A frame of %d bytes exceeds the file size limit of %d: it gets %s to itself"
-            self._note(logging.WARNING, text, records.span(first, first + 1), self._max_size, self.path)
+            self._lock.note(logging.WARNING, text, records.span(first, first + 1), self._max_size, self.path)
         return first + fit
 
     def _store(self, records: Records, first: int, last: int, config: bool) -> int:
         """Stage or write records `first` to ``last - 1``; return the end of those accepted."""
         nbytes = records.span(first, last)
-        staged = self._accepted_bytes - self._staged_from
         if config or nbytes >= min(self._buffer_size, _THROUGH):
-            self._flush()
-            while first < last and self._state == RECORDING:
-                stop = min(first + max(records.fit(first, _CHUNK), 1), last)
-                self._accept(stop - first, records.span(first, stop))
-                self._write(records, first, stop, config)
-                first = stop
-            self._staged_from = self._accepted_bytes
+            if self._stage.items:
+                self._flush()
+            first = self._write_through(records, first, last, nbytes, config)
         elif first < last:
-            if staged + nbytes > self._buffer_size:
+            if self._tally.accepted_bytes - self._staged_from + nbytes > self._buffer_size:
                 self._flush()
             if self._state == RECORDING:
                 self._stage.add(records, first, last)
                 self._accept(last - first, nbytes)
                 first = last
+        return first
+
+    def _write_through(self, records: Records, first: int, last: int, nbytes: int, config: bool) -> int:
+        """Write records `first` to ``last - 1``, `nbytes` in all; return the end of those accepted."""
+        while first < last and self._state == RECORDING:
+            stop, size = last, nbytes
+            if size > _CHUNK:
+                stop = min(first + max(records.fit(first, _CHUNK), 1), last)
+                size = records.span(first, stop)
+            self._accept(stop - first, size)
+            self._write(records, first, stop, size, config)
+            nbytes -= size
+            first = stop
+        self._staged_from = self._tally.accepted_bytes
         self._set_fast_end()
         return first
 
     def _accept(self, frames: int, nbytes: int) -> None:
-        self._accepted_frames += frames
-        self._accepted_bytes += nbytes
+        self._tally.accepted_frames += frames
+        self._tally.accepted_bytes += nbytes
 
     def _flush(self) -> None:
         """Write the stage; on failure the recorder is in Fault."""
         if self._stage.items:
-            self._write(self._stage, 0, self._stage.count, False)
-        self._staged_from = self._accepted_bytes
+            size = self._tally.accepted_bytes - self._staged_from
+            self._write(self._stage, 0, self._stage.count, size, False)
+        self._staged_from = self._tally.accepted_bytes
         self._set_fast_end()
         self._tell_reached()
 
-    def _write(self, records: Records, first: int, last: int, config: bool) -> None:
-        """Give accepted records to the system; on failure cut back to whole records, and Fault."""
+    def _write(self, records: Records, first: int, last: int, nbytes: int, config: bool) -> None:
+        """Give accepted records, `nbytes` in all, to the system; on failure Fault.
+
+        What a failed write leaves in the file is cut back to whole records.
+        """
         part = self._part
         if part is None:
             return
-        nbytes = records.span(first, last)
         done, error = write_all(self._files, part.fd, records.pieces(first, last), nbytes)
-        good = last if error is None else first + min(records.fit(first, done), last - first)
-        frames = good - first
         if error is not None:
-            nbytes = records.span(first, good)
-        lost = last - good, records.span(good, last)
+            self._write_failed(records, first, last, done, config, part, error)
+            return
         self._stage.clear()  # it is either what was written here, or empty
         part.size += nbytes
-        self._written = Watermark(self._written.frames + frames, self._written.bytes + nbytes)
-        if not config:
-            self._data_frames += frames
+        self._tally.write(last - first, nbytes, data=not config)
         self._rate.add(nbytes)
-        if error is not None:
-            torn = self._cut_back(part, done - nbytes)
-            self._lose(*lost, "fault")
-            self._fail("Write failed, closing file!", part.path, error, torn)
-        elif self._written.bytes - self._synced_at >= self._sync_bytes and self._committer is not None:
-            self._synced_at = self._written.bytes
+        if self._tally.written.bytes >= self._sync_from and self._committer is not None:
+            self._sync_from = self._tally.written.bytes + self._sync_bytes
             self._committer.wake()
 
-    def _cut_back(self, part: Part, torn: int) -> str:
-        """Remove the `torn` bytes after the last whole record; return what to tell about them."""
-        if torn:
-            try:
-                retried(self._files.truncate, part.fd, part.size)
-            except OSError as error:
-                return f" {torn} bytes of a torn record stay at the end of the file ({error})."
-        return ""
+    def _write_failed(
+        self, records: Records, first: int, last: int, done: int, config: bool, part: Part, error: OSError
+    ) -> None:
+        """Count what the system took whole, cut the rest back and go to Fault."""
+        good = first + min(records.fit(first, done), last - first)
+        nbytes = records.span(first, good)
+        lost = last - good, records.span(good, last)
+        self._stage.clear()
+        part.size += nbytes
+        self._tally.write(good - first, nbytes, data=not config)
+        self._tally.lose("fault", *lost)
+        torn = cut_back(self._files, part, done - nbytes)
+        self._fail("Write failed, closing file!", part.path, error, torn)
 
     def _fail(self, what: str, path: str, error: OSError, extra: str = "") -> None:
         """Go to Fault; the producer whose call this is, or else the next one, will be told."""
@@ -540,7 +486,7 @@ class Recorder:
             hint=f"Frames are dropped and counted until a new file is opened.{extra}",
         )
         fault.errno = error.errno
-        self._note(logging.ERROR, "%s", fault)
+        self._lock.note(logging.ERROR, "%s", fault)
         if self._state != FAULT:
             self._untold = fault
         if self._state == RECORDING:
@@ -550,22 +496,12 @@ class Recorder:
             if self._committer is not None:
                 self._committer.stop()
 
-    def _lose(self, frames: int, nbytes: int, reason: str) -> None:
-        """Count accepted frames that will never be written."""
-        self._lost_bytes += nbytes
-        self._count_dropped(reason, frames, nbytes)
-
     def _lose_stage(self, reason: str) -> None:
         if self._stage.items:
             count = self._stage.count
-            self._lose(count, self._stage.span(0, count), reason)
+            self._tally.lose(reason, count, self._stage.span(0, count))
             self._stage.clear()
-        self._staged_from = self._accepted_bytes
-
-    def _count_dropped(self, reason: str, frames: int, nbytes: int) -> None:
-        counts = self._dropped.setdefault(reason, [0, 0])
-        counts[0] += frames
-        counts[1] += nbytes
+        self._staged_from = self._tally.accepted_bytes
 
     def _tell(self) -> None:
         """Raise the fault that nobody was told of yet."""
@@ -590,7 +526,7 @@ class Recorder:
         self._part, self._path = following, following.path
         self._part_from = self.total_size
         text = "Opened data file %s; %s is complete with %d bytes"
-        self._note(logging.INFO, text, following.path, part.path, part.size)
+        self._lock.note(logging.INFO, text, following.path, part.path, part.size)
 
     def _finish_oldest(self) -> None:
         """Sync and close a finished file here, when the sync thread does not keep up."""
@@ -609,19 +545,21 @@ class Recorder:
             return
         room = self._buffer_size
         if self._max_size:
-            staged = self._accepted_bytes - self._staged_from
+            staged = self._tally.accepted_bytes - self._staged_from
             room = min(room, self._max_size - self.current_size + staged)
         self._fast_end = self._staged_from + room
 
     def _reached(self, target: tuple[Source | None, int]) -> bool:
         source, count = target
-        return (self._written.frames if source is None else source.count) >= count
+        return (self._tally.written.frames if source is None else source.count) >= count
 
     def _tell_reached(self) -> None:
         """Wake who waits for a count that is reached, or would be by writing what is staged."""
         if not self._targets:
             return
-        if self._stage.items and any(s is None and n <= self._accepted_frames for s, n in self._targets):
+        if self._stage.items and any(
+            s is None and n <= self._tally.accepted_frames for s, n in self._targets
+        ):
             self._flush()
         if any(map(self._reached, self._targets)):
             self._changed.notify_all()
@@ -629,22 +567,22 @@ class Recorder:
     # Called by the sync thread
 
     def _collect(self, committer: Committer) -> Commit:
-        with self._locked():
+        with self._lock:
             if committer is not self._committer:
                 return Commit([], None, Watermark())
             self._flush()
             full, self._full[:] = self._full[:], []
-            commit = Commit(full, self._part, self._written)
+            commit = Commit(full, self._part, self._tally.written)
             for part in full if commit.open is None else [*full, commit.open]:
                 part.busy = True
             return commit
 
     def _synced(self, committer: Committer, mark: Watermark | None, failure: SyncFailure | None) -> None:
-        with self._locked():
+        with self._lock:
             if committer is not self._committer:
                 return
             if mark is not None:
-                self._durable = mark
+                self._tally.durable = mark
                 self._changed.notify_all()
             if failure is not None:
                 path, error = failure

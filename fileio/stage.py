@@ -1,71 +1,18 @@
-"""Encoded records: what a recorder is given, and what it holds until it writes."""
+"""What a recorder holds in memory until it writes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.fileio.filelayer import Buffer
+from sapwood.fileio.records import Records
 
-__all__ = ["Records", "SingleRecord", "Stage"]
+__all__ = ["Stage"]
 
 _JOIN_BELOW = 2048  # mean bytes an item below which items are joined before writing
-
-
-class Records(Protocol):
-    """Encoded records in file order, each either wholly written or not at all."""
-
-    @property
-    def count(self) -> int:
-        """Number of records."""
-        ...
-
-    def span(self, first: int, last: int) -> int:
-        """Return the bytes of records `first` to ``last - 1``."""
-        ...
-
-    def fit(self, first: int, room: int) -> int:
-        """Return how many records from `first` on lie wholly within `room` bytes (maybe negative)."""
-        ...
-
-    def sizes(self, first: int, last: int) -> NDArray[np.int64]:
-        """Return the bytes of each of records `first` to ``last - 1``."""
-        ...
-
-    def pieces(self, first: int, last: int) -> Sequence[Buffer]:
-        """Return the bytes of the records; valid until the next call."""
-        ...
-
-
-class SingleRecord:
-    """One record of a header and a body."""
-
-    __slots__ = ("_body", "_head", "_size", "count")
-
-    def __init__(self, head: bytes, body: Buffer) -> None:
-        self._head = head
-        self._body = body
-        self._size = len(head) + len(body)
-        self.count = 1
-
-    def span(self, first: int, last: int) -> int:
-        """Return the bytes of the record, or 0 for none."""
-        return self._size * (last - first)
-
-    def fit(self, first: int, room: int) -> int:
-        """Return 1 when the record lies within `room` bytes, else 0."""
-        return int(self._size <= room)
-
-    def sizes(self, first: int, last: int) -> NDArray[np.int64]:
-        """Return the size of the record, shape (1,)."""
-        return np.array([self._size], np.int64)
-
-    def pieces(self, first: int, last: int) -> Sequence[Buffer]:
-        """Return header and body."""
-        return (self._head, self._body)
 
 
 class Stage:
@@ -96,6 +43,11 @@ class Stage:
         batched = sum(len(sizes) for sizes in self._batches.values())
         return batched + (len(self.items) - len(self._batches)) // 2
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all records."""
+        return sum(map(len, self.items))
+
     def sizes(self, first: int, last: int) -> NDArray[np.int64]:
         """Return the bytes of each of records `first` to ``last - 1``."""
         sizes: list[int] = []
@@ -113,7 +65,7 @@ class Stage:
     def span(self, first: int, last: int) -> int:
         """Return the bytes of records `first` to ``last - 1``."""
         if first == 0 and last == self.count:
-            return sum(map(len, self.items))
+            return self.nbytes
         return int(self.sizes(first, last).sum())
 
     def fit(self, first: int, room: int) -> int:
@@ -124,6 +76,6 @@ class Stage:
     def pieces(self, first: int, last: int) -> Sequence[Buffer]:
         """Return all records; small ones are joined, which costs less than many pieces."""
         items = self.items
-        if len(items) > 2 and sum(map(len, items)) < _JOIN_BELOW * len(items):
+        if len(items) > 2 and self.nbytes < _JOIN_BELOW * len(items):
             return [b"".join(items)]
         return items

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["RateMeter", "RecorderCounters", "Watermark"]
+__all__ = ["RateMeter", "RecorderCounters", "Tally", "Watermark"]
 
 _BINS_PER_SECOND = 100
 
@@ -80,3 +80,81 @@ class RateMeter:
         """Forget everything counted."""
         self._sums = [0] * _BINS_PER_SECOND
         self._ticks = [-_BINS_PER_SECOND] * _BINS_PER_SECOND
+
+
+class Tally:
+    """The running counts of one recording; written under the recorder's lock, read without.
+
+    Attributes
+    ----------
+    accepted_frames, accepted_bytes
+        Taken into memory.
+    written, durable
+        Given to the system; on the disk.
+    data_frames
+        Of the frames written, those that are no configuration.
+    lost_bytes
+        Accepted, but neither staged nor written any more.
+    oversize, gaps, gap_frames
+        As in `RecorderCounters`.
+    """
+
+    __slots__ = (
+        "_dropped",
+        "accepted_bytes",
+        "accepted_frames",
+        "data_frames",
+        "durable",
+        "gap_frames",
+        "gaps",
+        "lost_bytes",
+        "oversize",
+        "written",
+    )
+
+    def __init__(self) -> None:
+        self.accepted_frames = self.accepted_bytes = self.lost_bytes = 0
+        self.written = self.durable = Watermark()
+        self.data_frames = self.oversize = self.gaps = self.gap_frames = 0
+        self._dropped: dict[str, tuple[int, int]] = {}
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files, staged ones included."""
+        return self.accepted_bytes - self.lost_bytes
+
+    def write(self, frames: int, nbytes: int, *, data: bool) -> None:
+        """Count accepted frames given to the system."""
+        self.written = Watermark(self.written.frames + frames, self.written.bytes + nbytes)
+        if data:
+            self.data_frames += frames
+
+    def drop(self, reason: str, frames: int, nbytes: int) -> None:
+        """Count frames that are not recorded."""
+        counted = self._dropped.get(reason, (0, 0))
+        self._dropped[reason] = counted[0] + frames, counted[1] + nbytes
+
+    def lose(self, reason: str, frames: int, nbytes: int) -> None:
+        """Count accepted frames that will never be written."""
+        self.lost_bytes += nbytes
+        self.drop(reason, frames, nbytes)
+
+    def snapshot(self, syncs: int) -> RecorderCounters:
+        """Return the counters as they are now."""
+        dropped = dict(self._dropped)
+        return RecorderCounters(
+            accepted=Watermark(self.accepted_frames, self.accepted_bytes),
+            written=self.written,
+            durable=self.durable,
+            dropped={reason: counted[0] for reason, counted in dropped.items()},
+            dropped_bytes={reason: counted[1] for reason, counted in dropped.items()},
+            oversize=self.oversize,
+            gaps=self.gaps,
+            gap_frames=self.gap_frames,
+            syncs=syncs,
+        )
+
+    def summary(self) -> str:
+        """Return what was written and what not, for people."""
+        dropped = "".join(f", {counted[0]} {reason}" for reason, counted in self._dropped.items())
+        return f"{self.written.frames} frames, {self.written.bytes} bytes{dropped}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from sapwood.errors import StreamError
 from sapwood.fileio.filelayer import Buffer
-from sapwood.fileio.stage import Records
+from sapwood.fileio.iovector import IoVector, address_of
+from sapwood.fileio.records import Records
 from sapwood.streams import Frame, FrameBatch
 
 __all__ = ["HEADER_BYTES", "MAX_PAYLOAD", "RogueEncoder"]
@@ -70,26 +72,24 @@ class RogueEncoder:
         StreamError
             When a frame is too large for the length word.
         """
-        largest = batch.uniform_size
-        if largest is None:
-            largest = int(batch.size.max(initial=0))
+        uniform = batch.uniform_size
+        largest = int(batch.size.max(initial=0)) if uniform is None else uniform
         if largest > MAX_PAYLOAD and not self.raw:
             raise StreamError(
                 "A frame does not fit a Rogue record", expected=f"<= {MAX_PAYLOAD} bytes", seen=largest
             )
         heads = None if self.raw else _headers(batch, channel)
-        if batch.uniform_size:
-            return _EqualRecords(batch, heads, self._scratch)
+        if uniform:
+            return _EqualRecords(batch, uniform, heads, self._scratch)
         return _MixedRecords(batch, heads, self._scratch)
 
 
 def _headers(batch: FrameBatch, channel: int) -> _Heads:
     """Return the record headers: one for all frames when they are alike, else one each."""
     size, flags, error, channels = batch.size, batch.flags, batch.error, batch.channel
-    columns = (size, flags, error) if channel else (size, flags, error, channels)
-    if len(batch) and not any(column.strides[0] for column in columns):
-        own = channel or int(channels[0])
-        return _PACK(int(size[0]) + _LENGTH_EXTRA, int(flags[0]), int(error[0]), own)
+    alike = not (size.strides[0] or flags.strides[0] or error.strides[0])
+    if alike and len(size) and (channel or not channels.strides[0]):
+        return _PACK(size[0] + _LENGTH_EXTRA, flags[0], error[0], channel or channels[0])
     heads = (size + _LENGTH_EXTRA).astype(np.uint64)
     heads |= flags.astype(np.uint64) << np.uint64(32)
     heads |= error.astype(np.uint64) << np.uint64(48)
@@ -109,10 +109,13 @@ def _windows(buffer: NDArray[np.uint8], width: int) -> NDArray[Any]:
 
 
 class _Scratch:
-    """Memory that encoded bytes are made in, used again for each call."""
+    """Memory that records are put together in, used again for each call."""
 
     def __init__(self) -> None:
         self._bytes = np.empty(0, np.uint8)
+        self._table = np.empty((0, 4), np.intp)  # address and bytes of header, then of payload
+        self._alike: bytes | None = None  # the header, and so the size, that all rows are filled for
+        self._head = np.empty(HEADER_BYTES, np.uint8)
 
     def take(self, size: int) -> NDArray[np.uint8]:
         """Return `size` bytes of any content; what was taken before is no longer valid."""
@@ -120,21 +123,42 @@ class _Scratch:
             self._bytes = np.empty(max(size, _SCRATCH), np.uint8)
         return self._bytes[:size]
 
+    def vector(self, batch: FrameBatch, heads: _Heads | None, first: int, last: int) -> Sequence[Buffer]:
+        """Return headers and payloads of the records where they lie, in turn."""
+        if heads is None:
+            return _views(batch, None, first, last)
+        count = last - first
+        if count > len(self._table):
+            self._table = np.empty((max(count, 512), 4), np.intp)
+            self._alike = None
+        rows = self._table[:count]
+        np.add(batch.start[first:last], address_of(batch.payload), out=rows[:, 2])
+        if isinstance(heads, bytes):
+            if self._alike != heads:
+                self._head[:] = np.frombuffer(heads, np.uint8)
+                self._table[:, 0] = address_of(self._head)
+                self._table[:, 1] = HEADER_BYTES
+                self._table[:, 3] = batch.size[0]
+                self._alike = heads
+        else:
+            rows[:, 0] = np.arange(first, last) * HEADER_BYTES + address_of(heads)
+            rows[:, 1] = HEADER_BYTES
+            rows[:, 3] = batch.size[first:last]
+            self._alike = None
+        return IoVector(rows.reshape(-1, 2), partial(_views, batch, heads, first, last), (batch, heads))
+
 
 def _views(batch: FrameBatch, heads: _Heads | None, first: int, last: int) -> Sequence[Buffer]:
-    """Return headers and payloads of the records as pieces, payloads not copied."""
+    """Return headers and payloads of the records as buffers, payloads not copied."""
     data = batch.payload.data
     starts = batch.start[first:last]
     ends = (starts + batch.size[first:last]).tolist()
     payloads = [data[start:end] for start, end in zip(starts.tolist(), ends, strict=True)]
     if heads is None:
         return payloads
+    packed = heads * len(payloads) if isinstance(heads, bytes) else heads[first:last].tobytes()
     pieces: list[Buffer] = [b""] * (2 * len(payloads))
-    if isinstance(heads, bytes):
-        pieces[::2] = [heads] * len(payloads)
-    else:
-        packed = heads[first:last].tobytes()
-        pieces[::2] = [packed[k : k + HEADER_BYTES] for k in range(0, len(packed), HEADER_BYTES)]
+    pieces[::2] = [packed[k : k + HEADER_BYTES] for k in range(0, len(packed), HEADER_BYTES)]
     pieces[1::2] = payloads
     return pieces
 
@@ -142,18 +166,22 @@ def _views(batch: FrameBatch, heads: _Heads | None, first: int, last: int) -> Se
 class _EqualRecords:
     """Records of one size."""
 
-    def __init__(self, batch: FrameBatch, heads: _Heads | None, scratch: _Scratch) -> None:
+    def __init__(self, batch: FrameBatch, size: int, heads: _Heads | None, scratch: _Scratch) -> None:
         self._batch = batch
         self._heads = heads
         self._scratch = scratch
-        self._payload = batch.uniform_size or 0
+        self._payload = size
         self._head = HEADER_BYTES if heads is not None else 0
         self._size = self._head + self._payload
-        self.count = len(batch)
-        starts = batch.start
-        self._pitch: int | None = int(starts[1] - starts[0]) if self.count > 1 else self._payload
-        if self.count > 2 and bool((starts[1:] - starts[:-1] != self._pitch).any()):
-            self._pitch = None
+        self.count = len(batch.size)
+
+    def _pitch(self) -> int | None:
+        """Return the bytes from each payload to the next, or None when they are not the same."""
+        starts = self._batch.start
+        if self.count < 2:
+            return self._payload
+        pitch = int(starts[1] - starts[0])
+        return None if bool((starts[1:] - starts[:-1] != pitch).any()) else pitch
 
     def span(self, first: int, last: int) -> int:
         """Return the bytes of records `first` to ``last - 1``."""
@@ -170,7 +198,7 @@ class _EqualRecords:
     def pieces(self, first: int, last: int) -> Sequence[Buffer]:
         """Return the records: large payloads from where they lie, small ones encoded together."""
         if self._payload >= _VIEW_FROM:
-            return _views(self._batch, self._heads, first, last)
+            return self._scratch.vector(self._batch, self._heads, first, last)
         count, size, width = last - first, self._size, self._payload
         out = self._scratch.take(count * size)
         if self._heads is not None:
@@ -178,8 +206,9 @@ class _EqualRecords:
         kind = np.dtype((np.void, width))
         target = np.ndarray((count,), kind, out, self._head, (size,))
         payload, starts = self._batch.payload, self._batch.start[first:last]
-        if self._pitch is not None:
-            target[:] = np.ndarray((count,), kind, payload, int(starts[0]), (self._pitch,))
+        pitch = self._pitch()
+        if pitch is not None:
+            target[:] = np.ndarray((count,), kind, payload, int(starts[0]), (pitch,))
         else:
             target[:] = _windows(payload, width).view(kind)[starts]
         return [out.data]
@@ -217,7 +246,7 @@ class _MixedRecords:
         """Return the records: large payloads from where they lie, small ones encoded together."""
         count, nbytes = last - first, self.span(first, last)
         if nbytes >= count * _VIEW_FROM:
-            return _views(self._batch, self._heads, first, last)
+            return self._scratch.vector(self._batch, self._heads, first, last)
         groups = self._groups(first, last)
         if groups is None:
             return [b"".join(_views(self._batch, self._heads, first, last))]

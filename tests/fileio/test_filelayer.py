@@ -1,8 +1,13 @@
+import errno
 import os
 
+import numpy as np
 import pytest
 
 from sapwood.fileio import FileLayer
+from sapwood.fileio.iovector import IoVector, address_of
+
+MEMORY = np.frombuffer(b"abcdefghij", np.uint8)
 
 
 @pytest.fixture
@@ -80,3 +85,32 @@ def test_sync_of_a_closed_descriptor_is_an_error(files, tmp_path):
 def test_sync_of_a_missing_folder_is_an_error(files, tmp_path):
     with pytest.raises(FileNotFoundError):
         files.sync_dir(str(tmp_path / "none"))
+
+
+@pytest.fixture
+def vector() -> IoVector:
+    first = address_of(MEMORY)
+    table = np.array([[first, 3], [first + 5, 0], [first + 5, 4]], np.intp)
+    return IoVector(table, lambda: [b"abc", b"", b"fghi"], (MEMORY,))
+
+
+def test_pieces_by_address_are_written_as_the_buffers_are(files, vector, tmp_path):
+    fd = files.open(str(tmp_path / "f"), exclusive=True)
+    assert files.writev(fd, vector) == 7
+    files.close(fd)
+    assert (tmp_path / "f").read_bytes() == b"".join(vector) == b"abcfghi"
+    assert len(vector) == 3
+    assert vector[2] == b"fghi"
+    assert vector[:2] == [b"abc", b""]
+
+
+def test_pieces_by_address_fail_as_the_system_does(files, vector):
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            files.writev(full, vector)
+        assert caught.value.errno == errno.ENOSPC
+    finally:
+        os.close(full)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        files.writev(full, vector)

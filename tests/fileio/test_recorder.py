@@ -40,7 +40,7 @@ def new_recorder(disk):
 
 def settled(disk, recorder, frames) -> None:
     """Wait for the sync thread to report `frames` durable."""
-    with recorder._lock:
+    with recorder._changed:
         assert recorder._changed.wait_for(lambda: recorder.counters.durable.frames >= frames, 10)
 
 

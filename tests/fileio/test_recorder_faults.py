@@ -219,7 +219,7 @@ def test_a_write_that_fails_in_close_is_told_by_close(new_writer, disk, tmp_path
 
 def wait_for_fault(writer) -> None:
     recorder = writer.recorder
-    with recorder._lock:
+    with recorder._changed:
         assert recorder._changed.wait_for(lambda: recorder.state == "Fault", 10)
 
 
@@ -234,7 +234,7 @@ def test_after_a_failed_sync_nothing_is_called_durable(nth, new_writer, disk, tm
     for number in range(1, nth):
         channel._acceptFrame(Frame(b"12"))
         recorder._committer.wake()
-        with recorder._lock:
+        with recorder._changed:
             assert recorder._changed.wait_for(
                 lambda number=number: recorder.counters.durable[0] == number, 10
             )
