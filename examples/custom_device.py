@@ -5,6 +5,8 @@ Run it::
     python examples/custom_device.py
 """
 
+import time
+
 import sapwood as pr
 from sapwood import memory as rim
 
@@ -78,12 +80,13 @@ class PowerSupply(pr.Device):
             )
         )
 
-        @self.command(description="Go to a voltage in steps of at most 0.5 V", value=0.0)
+        @self.command(description="Go to a voltage in steps of 0.5 V, one every 20 ms", value=0.0)
         def Ramp(arg):
             now = self.Voltage.get()
             while abs(arg - now) > 0.5:
                 now += 0.5 if arg > now else -0.5
                 self.Voltage.set(now)
+                time.sleep(0.02)
             self.Voltage.set(arg)
 
         self.add(

@@ -49,7 +49,7 @@ class ChannelCheck:
         self._content: Callable[[FrameBatch], int] = contents[sent.pattern]
         self._prbs = PrbsChecker()
         self._word = 0
-        self._lowest, self._highest = 0, 0
+        self._extremes = 32767, -32768
 
     @property
     def missing(self) -> int:
@@ -69,7 +69,7 @@ class ChannelCheck:
 
     def _check_prbs(self, frames: FrameBatch) -> int:
         bad = self._prbs.check(frames).bad
-        self.note = f"{self.nbytes // WORD_BYTES:,} pseudo-random words"
+        self.note = f"{self.nbytes // WORD_BYTES:,} words"
         return bad
 
     def _check_counter(self, frames: FrameBatch) -> int:
@@ -78,14 +78,14 @@ class ChannelCheck:
         wanted = (first + np.arange(words.shape[1], dtype=np.uint32)).astype(np.uint32)
         bad = int(np.count_nonzero((words != wanted).any(axis=1)))
         self._word = (int(words[-1, -1]) + 1) & 0xFFFFFFFF
-        self.note = f"{self.nbytes // WORD_BYTES:,} words in sequence" if not bad else "sequence broken"
+        self.note = f"{self.nbytes // WORD_BYTES:,} words"
         return bad
 
     def _check_waveform(self, frames: FrameBatch) -> int:
         samples = frames.payload.view("<i2")
-        self._lowest = min(self._lowest, int(samples.min()))
-        self._highest = max(self._highest, int(samples.max()))
-        self.note = f"samples from {self._lowest} to {self._highest}"
+        lowest, highest = self._extremes
+        self._extremes = min(lowest, int(samples.min())), max(highest, int(samples.max()))
+        self.note = "samples {} to {}".format(*self._extremes)
         return 0
 
 

@@ -89,7 +89,7 @@ def demo(seconds: float, out: Path, as_json: bool) -> None:
     else:
         _print(summary, checks)
     if fault is not None:
-        raise Failure(f"The recorder failed: {fault} (file {path})")
+        raise Failure(f"The recorder failed: {fault}")
     if errors or dropped:
         raise Failure(f"{path}: {errors} errors, {dropped} frames dropped")
 

@@ -12,23 +12,32 @@ import click
 
 from sapwood.errors import FileError, SapwoodError
 
-__all__ = ["DAMAGED", "FAILED", "UNREADABLE", "FailingGroup", "Failure", "one_line", "unreadable"]
-
-FAILED = 1
-DAMAGED = 3
-UNREADABLE = 4
+__all__ = ["Damaged", "FailingGroup", "Failure", "Unreadable", "one_line", "unreadable"]
 
 
 class Failure(click.ClickException):
     """End of a command: `message` goes to stderr on one line, the process exits with `exit_code`."""
 
-    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+    exit_code = 1
+
+    def __init__(self, message: object) -> None:
         super().__init__(one_line(message))
-        self.exit_code = exit_code
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the message."""
         click.echo(f"sapwood: {self.message}", err=True, file=file)
+
+
+class Damaged(Failure):
+    """A file is damaged; what is whole in it was used."""
+
+    exit_code = 3
+
+
+class Unreadable(Failure):
+    """A file cannot be read."""
+
+    exit_code = 4
 
 
 def one_line(text: object) -> str:
@@ -55,7 +64,7 @@ class FailingGroup(click.Group):
         except (SapwoodError, OSError) as error:
             if ctx.obj:
                 raise
-            raise Failure(str(error)) from error
+            raise Failure(error) from error
 
 
 @contextmanager
@@ -67,4 +76,4 @@ def unreadable() -> Iterator[None]:
         context = click.get_current_context()
         if isinstance(error, BrokenPipeError) or context.find_object(bool):
             raise
-        raise Failure(str(error), UNREADABLE) from error
+        raise Unreadable(error) from error

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from sapwood.cli.dumping import print_record, record_facts, records
-from sapwood.cli.failure import DAMAGED, Failure, unreadable
+from sapwood.cli.failure import Damaged, Failure, unreadable
 from sapwood.cli.output import (
     console,
     facts,
@@ -169,7 +169,7 @@ def _opened(path: str, *, single: bool, format_: str | None, config_channel: Any
             yield reader
             problems = _problems(reader)
     if problems:
-        raise Failure("; ".join(problems), DAMAGED)
+        raise Damaged("; ".join(problems))
 
 
 def _given(single: bool, config_channel: Any) -> dict[str, Any]:
@@ -234,7 +234,7 @@ def _convert(src: str, dst: str, overwrite: bool, options: dict[str, Any], *, qu
     except FileError as error:
         if error.file is not None and not error.file.startswith(dst):
             raise
-        raise Failure(str(error)) from error
+        raise Failure(error) from error
 
 
 @contextmanager

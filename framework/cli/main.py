@@ -6,15 +6,13 @@ runs, so that ``sapwood --help`` answers at once.
 
 from __future__ import annotations
 
-import logging
-import sys
-
 import click
 
 from sapwood import __version__
 from sapwood.cli.demo import demo
 from sapwood.cli.failure import FailingGroup
 from sapwood.cli.file import file
+from sapwood.cli.logs import log_to_stderr
 from sapwood.cli.record import record
 from sapwood.cli.remote import execute, get, set_value, tree
 from sapwood.cli.run import run
@@ -34,11 +32,7 @@ __all__ = ["cli", "main"]
 def cli(context: click.Context, debug: bool) -> None:
     """Device control and data acquisition: run a tree, record its streams, read the files."""
     context.obj = debug
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s" if debug else "%(levelname)s: %(message)s",
-    )
+    log_to_stderr(debug, serving=context.invoked_subcommand == run.name)
 
 
 for command in (demo, run, record, tree, get, set_value, execute, watch, file):

@@ -70,7 +70,7 @@ def _live(total_s: float | None) -> Iterator[Show]:
 
     columns = (
         TextColumn("[red]●[/] Recording"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=14),
         TextColumn("{task.fields[clock]}"),
         TextColumn("{task.fields[snapshot]}"),
     )

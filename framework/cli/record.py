@@ -65,7 +65,7 @@ def record(
     else:
         _print(summary)
     if str(summary["state"]).startswith("Fault"):
-        raise Failure(f"The recorder failed: {summary['state']} (file {summary['file']})")
+        raise Failure(f"The recorder failed: {summary['state']}")
 
 
 def _split(setting: str) -> tuple[str, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 from sapwood.cli.output import console, json_option, print_json
+from sapwood.errors import AccessDenied, RemoteError
 
 if TYPE_CHECKING:
     from sapwood.remote import RemoteClient
@@ -16,6 +18,7 @@ __all__ = ["connect", "execute", "get", "server_options", "set_value", "tree"]
 
 DEFAULT_HOST = "localhost"
 DEFAULT_PORT = 9500
+CONNECT_S = 3.0
 # Values may begin with a minus sign: what is no option of ours is an argument.
 VALUES = {"ignore_unknown_options": True}
 
@@ -78,11 +81,25 @@ def server_options(timeout: float) -> Callable[[_Command], _Command]:
     return add
 
 
-def connect(server: Address, token: str | None, timeout: float) -> RemoteClient:
-    """Return a client; `RemoteError` when no server answers."""
+@contextmanager
+def connect(server: Address, token: str | None, timeout: float) -> Iterator[RemoteClient]:
+    """Give a client whose requests wait `timeout` seconds; a server must answer sooner.
+
+    Raises
+    ------
+    RemoteError
+        No server answers.
+    """
     from sapwood.remote import RemoteClient
 
-    return RemoteClient(server.host, server.port, timeout=timeout, token=token)
+    try:
+        client = RemoteClient(server.host, server.port, min(timeout, CONNECT_S), token)
+    except RemoteError as error:
+        if error.hint is None and not isinstance(error, AccessDenied):
+            error.hint = "Is the tree served there? See sapwood run --help"
+        raise
+    with client:
+        yield client
 
 
 @click.command(short_help="Show the nodes of a served tree and their values.")
@@ -119,7 +136,7 @@ def get(
 ) -> None:
     """Print the value of a variable; of several as lines ``path = value``."""
     with connect(server, token, timeout) as client:
-        texts = client.getMany(paths, read=not cached, disp=True)
+        texts = client.getMany(paths, read=not cached, disp=True, timeout=timeout)
         if as_json:
             values = client.getMany(paths, read=False)
             rows = [_value(*row) for row in zip(paths, values, texts, strict=True)]
@@ -145,7 +162,7 @@ def set_value(
 ) -> None:
     """Set a variable to VALUE, given as the tree shows it, and print what it holds then."""
     with connect(server, token, timeout) as client:
-        client.setDisp(path, value)
+        client.setDisp(path, value, timeout=timeout)
         text = client.valueDisp(path)
         if as_json:
             print_json(_value(path, client.value(path), text))
@@ -163,7 +180,7 @@ def execute(
 ) -> None:
     """Run a command, with ARG if it takes one, and print what it returns."""
     with connect(server, token, timeout) as client:
-        result = client.call(path, arg)
+        result = client.call(path, arg, timeout=timeout)
         if as_json:
             print_json({"path": path, "result": result})
         elif result is not None:

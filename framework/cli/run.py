@@ -66,7 +66,7 @@ def run(
     with stop_request() as stop:
         root = load_root(target)
         root.dataDir = data_dir.resolve()
-        server = RemoteServer(host=host, port=port, tokens={token: "operator"} if token else None)
+        server = RemoteServer(root, host, port, tokens={token: "operator"} if token else None)
         root.addInterface(server)
         with root:
             load_config(root, config)

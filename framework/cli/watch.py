@@ -44,6 +44,7 @@ class _Watch:
         self._as_json = as_json
         self._updates: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._units: dict[str, str] = {}
+        self._linked_before = True
 
     def run(self, paths: Sequence[str], stop: StopRequest) -> None:
         from sapwood.cli.drawing import leaves
@@ -55,6 +56,12 @@ class _Watch:
         for path in self._units:
             self._client.addListener(path, self._updated)
         self._print_current()
+        try:
+            self._print_updates(stop)
+        finally:
+            self._client.remLinkMonitor(self._linked)
+
+    def _print_updates(self, stop: StopRequest) -> None:
         while not stop:
             try:
                 path, update = self._updates.get(timeout=CHECK_S)
@@ -66,6 +73,9 @@ class _Watch:
         self._updates.put((path, update))
 
     def _linked(self, linked: bool) -> None:
+        if linked == self._linked_before:
+            return
+        self._linked_before = linked
         state = "is back" if linked else "does not answer, waiting for it"
         click.echo(f"sapwood: the server at {self._client.address} {state}", err=True)
 
