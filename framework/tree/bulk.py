@@ -142,10 +142,10 @@ class BulkOperations:
             for block in blocks:
                 startTransaction(block, type=type, forceWr=force, wait=True)
             return
-        local = len(blocks) - sum(isinstance(block, Block) for block in blocks)
-        for block in blocks[:local]:
-            block.startTransaction(type, force=force)
-        startTransactions(blocks[local:], type, force=force)
+        for block in blocks:
+            if not isinstance(block, Block):
+                block.startTransaction(type, force=force)
+        startTransactions([block for block in blocks if isinstance(block, Block)], type, force=force)
 
     def writeBlocks(
         self,

@@ -30,6 +30,9 @@ __all__ = ["QUIESCE_S", "Root"]
 QUIESCE_S = 5.0
 """How long sources and queues may take to run empty when the tree stops (s)."""
 
+MANY_OBJECTS = 100_000
+"""So many new objects are worth a run of the garbage collector at the end of a start."""
+
 LONG_TIMEOUT_S = 10.0
 """A bus timeout above this is warned about (s)."""
 
@@ -350,11 +353,16 @@ class Root(Device):
 
 @contextmanager
 def _paused_collector() -> Iterator[None]:
-    """Pause the garbage collector: building many objects would make it run over and over."""
+    """Pause the garbage collector: building many objects would make it run over and over.
+
+    After many objects it runs once, which makes them old and so rarely looked at again.
+    """
     was = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was:
+            if gc.get_count()[0] > MANY_OBJECTS:
+                gc.collect()
             gc.enable()

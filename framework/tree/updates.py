@@ -103,6 +103,7 @@ class UpdateWorker:
         self._local = _Local()
         self._queue: SimpleQueue[Any] = SimpleQueue()
         self._listeners: tuple[_Listener, ...] = ()
+        self._change = threading.Lock()
         self._thread: threading.Thread | None = None
         self._open = False
         self._told: dict[Any, str] = {}
@@ -110,10 +111,10 @@ class UpdateWorker:
     # ---- producers
 
     def publish(self, variable: BaseVariable) -> None:
-        """Queue an update of `variable`, or add it to this thread's group."""
+        """Queue an update of `variable` if anybody listens, or add it to this thread's group."""
         batch = self._local.batch
         if batch is None:
-            if self._open:
+            if self._open and (self._listeners or variable._functions or variable._followers):
                 self._queue.put(variable)
         else:
             batch[variable] = None
@@ -128,7 +129,7 @@ class UpdateWorker:
         def publish(block: Any) -> None:
             batch = local.batch
             if batch is None:
-                if self._open:
+                if self._open and (self._listeners or any(one._functions or one._followers for one in told)):
                     self._queue.put(told)
             else:
                 batch.update(told)
@@ -183,9 +184,9 @@ class UpdateWorker:
         A function known already (by `identity`, default the function itself) is not added again.
         """
         key = function if identity is None else identity
-        if any(known.identity == key for known in self._listeners):
-            return
-        self._listeners += (_Listener(key, function, done, GroupFilter(incGroups, excGroups)),)
+        with self._change:
+            if not any(known.identity == key for known in self._listeners):
+                self._listeners += (_Listener(key, function, done, GroupFilter(incGroups, excGroups)),)
 
     def add_each(
         self,
@@ -214,7 +215,8 @@ class UpdateWorker:
 
     def remove(self, identity: Any) -> None:
         """Undo `add_batch`."""
-        self._listeners = tuple(known for known in self._listeners if known.identity != identity)
+        with self._change:
+            self._listeners = tuple(known for known in self._listeners if known.identity != identity)
 
     # ---- the thread
 
