@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gc
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -73,7 +74,9 @@ class Root(Device):
         self._initRead = initRead
         self._initWrite = initWrite
         self._running = False
+        self._stopping = False
         self._attached = False
+        self._change = threading.Lock()
         self._dataDir: Path | None = None
         self._known: dict[str, Any] = {}
         super().__init__(name=name, description=description, expand=expand)
@@ -148,7 +151,7 @@ class Root(Device):
                 self._log.error("Initial %s failed: %s", what, error)
 
     def stop(self, quiesce: bool = True) -> None:
-        """Stop devices, interfaces and threads; does nothing when the tree is not running.
+        """Stop devices, interfaces and threads; does nothing when the tree is not running or stopping.
 
         Sources stop and queues run empty first (to a deadline), unless `quiesce` is False. The
         updates queued so far are delivered.
@@ -158,8 +161,19 @@ class Root(Device):
         SapwoodError
             What failed on the way, after everything was stopped.
         """
-        if not self._running:
-            return
+        with self._change:
+            if not self._running or self._stopping:
+                return
+            self._stopping = True
+        try:
+            problems = self._shut_down(quiesce)
+        finally:
+            self._stopping = False
+        if problems:
+            raise combine(f"Stopping {self._name} failed in part", problems, SapwoodError)
+
+    def _shut_down(self, quiesce: bool) -> list[Exception]:
+        """Stop everything; returns what went wrong."""
         problems: list[Exception] = []
 
         def attempt(action: Callable[[], None]) -> None:
@@ -175,8 +189,7 @@ class Root(Device):
         attempt(self._stop)
         self._updates.stop()
         self._systemLog.detach()
-        if problems:
-            raise combine(f"Stopping {self._name} failed in part", problems, SapwoodError)
+        return problems
 
     def __enter__(self) -> Root:
         self.start()

@@ -156,6 +156,21 @@ def test_a_failing_stop_stops_the_rest() -> None:
         raise KeyError
 
 
+def test_stopping_twice_at_once() -> None:
+    log: list[str] = []
+    root = pr.Root(name="top")
+
+    class Again(Part):
+        def _stop(self) -> None:
+            root.stop()  # as a signal handler may do meanwhile
+            super()._stop()
+
+    root.addInterface(Again(log, "a"))
+    with root:
+        pass
+    assert log == ["start a", "quiesce a", "stop a"]
+
+
 def test_several_failures_of_stop() -> None:
     class Bad:
         def _stop(self) -> None:
