@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sapwood.fileio.filelayer import FileLayer, retried
 from sapwood.fileio.parts import Part
-from sapwood.fileio.watermark import Watermark
+from sapwood.fileio.watermark import Tally, Watermark
 
 __all__ = ["Commit", "Committer", "SyncFailure"]
 
@@ -29,15 +29,18 @@ class Commit:
         The file being written, or None.
     mark
         What is durable once all of them are synced.
+    tally
+        Where that is noted.
     """
 
     full: list[Part]
     open: Part | None
     mark: Watermark
+    tally: Tally
 
 
 class Committer:
-    """Every period, and when woken, flushes the recorder and syncs what is new.
+    """Every period flushes the recorder and syncs what is new; syncs earlier what it is handed.
 
     The thread is the only one to close descriptors, so none is closed while it is synced.
 
@@ -50,7 +53,7 @@ class Committer:
     collect
         Flushes the recorder and returns the `Commit`; takes the recorder's lock.
     report
-        Told the watermark reached, or the error; takes the recorder's lock.
+        Told of a failure; takes the recorder's lock.
     period_s
         Longest time from accepting a frame to syncing it, seconds.
     name
@@ -67,7 +70,7 @@ class Committer:
         files: FileLayer,
         folder: str,
         collect: Callable[[Committer], Commit],
-        report: Callable[[Committer, Watermark | None, SyncFailure | None], None],
+        report: Callable[[Committer, SyncFailure], None],
         period_s: float,
         name: str,
     ) -> None:
@@ -77,14 +80,21 @@ class Committer:
         self._report = report
         self._period_s = period_s
         self._wake = threading.Event()
+        self._handed: Commit | None = None
         self._stop = False
         self._sync = True
         self.syncs = 0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def wake(self) -> None:
-        """Sync soon instead of at the end of the period."""
+    @property
+    def ready(self) -> bool:
+        """Nothing handed is waiting."""
+        return self._handed is None
+
+    def hand(self, commit: Commit) -> None:
+        """Have `commit` synced now, while `ready`; called with the recorder's lock, takes none."""
+        self._handed = commit
         self._wake.set()
 
     def stop(self, *, sync: bool = True) -> None:
@@ -118,9 +128,13 @@ class Committer:
         while True:
             self._wake.wait(max(due - time.monotonic(), 0.0))
             self._wake.clear()
-            due = time.monotonic() + self._period_s
             last = self._stop
-            self._commit(self._collect(self))
+            handed, self._handed = self._handed, None
+            if handed is not None:
+                self._commit(handed)
+            if handed is None or last:
+                due = time.monotonic() + self._period_s
+                self._commit(self._collect(self))
             if last:
                 return
 
@@ -132,7 +146,9 @@ class Committer:
                 self._files.close(part.fd)
         if failure is not None:
             self._sync = False  # after a failed sync nothing is known about the disk
-        self._report(self, commit.mark if self._sync else None, failure)
+            self._report(self, failure)
+        elif self._sync:
+            commit.tally.durable = commit.mark
         for part in parts:
             part.busy = False
 

@@ -211,7 +211,7 @@ class Recorder:
                     self._files,
                     chain.folder,
                     self._collect,
-                    self._synced,
+                    self._sync_failed,
                     self._period_s,
                     f"Recorder {os.path.basename(base)}",
                 )
@@ -459,9 +459,10 @@ class Recorder:
         part.size += nbytes
         self._tally.write(last - first, nbytes, data=not config)
         self._rate.add(nbytes)
-        if self._tally.written.bytes >= self._sync_from and self._committer is not None:
+        committer = self._committer
+        if self._tally.written.bytes >= self._sync_from and committer is not None and committer.ready:
             self._sync_from = self._tally.written.bytes + self._sync_bytes
-            self._committer.wake()
+            committer.hand(self._commit())
 
     def _write_failed(
         self, records: Records, first: int, last: int, done: int, config: bool, part: Part, error: OSError
@@ -538,6 +539,15 @@ class Recorder:
                     self._fail("Sync failed, closing file!", part.path, error)
                 return
 
+    def _commit(self) -> Commit:
+        """Return what was written and not synced; full parts are the sync thread's from now on."""
+        full, self._full = self._full, []
+        for part in full:
+            part.busy = True
+        if self._part is not None:
+            self._part.busy = True
+        return Commit(full, self._part, self._tally.written, self._tally)
+
     def _set_fast_end(self) -> None:
         """Work out how far frames may be staged without a closer look."""
         if self._state != RECORDING or self._targets:
@@ -567,23 +577,14 @@ class Recorder:
     # Called by the sync thread
 
     def _collect(self, committer: Committer) -> Commit:
+        """Flush, and return everything to be synced."""
         with self._lock:
             if committer is not self._committer:
-                return Commit([], None, Watermark())
+                return Commit([], None, Watermark(), Tally())
             self._flush()
-            full, self._full[:] = self._full[:], []
-            commit = Commit(full, self._part, self._tally.written)
-            for part in full if commit.open is None else [*full, commit.open]:
-                part.busy = True
-            return commit
+            return self._commit()
 
-    def _synced(self, committer: Committer, mark: Watermark | None, failure: SyncFailure | None) -> None:
+    def _sync_failed(self, committer: Committer, failure: SyncFailure) -> None:
         with self._lock:
-            if committer is not self._committer:
-                return
-            if mark is not None:
-                self._tally.durable = mark
-                self._changed.notify_all()
-            if failure is not None:
-                path, error = failure
-                self._fail("Sync failed, closing file!", path, error)
+            if committer is self._committer:
+                self._fail("Sync failed, closing file!", *failure)

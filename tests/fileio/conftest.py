@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -142,3 +143,16 @@ def new_writer(disk: Disk) -> Iterator[Callable[..., StreamWriter]]:
     for writer in made:
         writer.abort()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("Recorder ")]
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], bool]], None]:
+    """Wait for a condition that another thread makes true."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline, "the condition did not come true"
+            time.sleep(0.001)
+
+    return wait

@@ -38,10 +38,10 @@ def new_recorder(disk):
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("Recorder ")]
 
 
-def settled(disk, recorder, frames) -> None:
-    """Wait for the sync thread to report `frames` durable."""
-    with recorder._changed:
-        assert recorder._changed.wait_for(lambda: recorder.counters.durable.frames >= frames, 10)
+@pytest.fixture
+def settled(until):
+    """Wait for the sync thread to call `frames` durable."""
+    return lambda recorder, frames: until(lambda: recorder.counters.durable.frames >= frames)
 
 
 def test_states(new_recorder, source, tmp_path, disk, io_error):
@@ -61,7 +61,7 @@ def test_states(new_recorder, source, tmp_path, disk, io_error):
     assert (recorder.state, recorder.fault) == ("Closed", None)
 
 
-def test_three_watermarks(new_recorder, source, tmp_path, disk):
+def test_three_watermarks(new_recorder, source, tmp_path, disk, settled):
     recorder = new_recorder(period_s=3600.0)
     recorder.buffer_size = 1000
     recorder.open(tmp_path / "a")
@@ -73,26 +73,26 @@ def test_three_watermarks(new_recorder, source, tmp_path, disk):
     counters = recorder.counters
     assert (counters.accepted, counters.written, counters.durable) == ((3, 30), (3, 30), (0, 0))
     recorder.write_frame(Frame(b"12"), source)
-    recorder._committer.wake()
-    settled(disk, recorder, 4)
+    recorder._committer._wake.set()
+    settled(recorder, 4)
     counters = recorder.counters
     assert (counters.accepted, counters.written, counters.durable) == ((4, 40), (4, 40), (4, 40))
 
 
-def test_quiet_frames_reach_file_and_disk_by_the_timer(new_recorder, source, tmp_path, disk):
+def test_quiet_frames_reach_file_and_disk_by_the_timer(new_recorder, source, tmp_path, disk, settled):
     recorder = new_recorder(period_s=0.01)
     recorder.buffer_size = 1 << 20
     recorder.open(tmp_path / "a")
     recorder.write_frame(Frame(b"12"), source)
-    settled(disk, recorder, 1)
+    settled(recorder, 1)
     assert (tmp_path / "a").stat().st_size == 10
 
 
-def test_nothing_new_is_not_synced(new_recorder, source, tmp_path, disk):
+def test_nothing_new_is_not_synced(new_recorder, source, tmp_path, disk, settled):
     recorder = new_recorder(period_s=0.001)
     recorder.open(tmp_path / "a")
     recorder.write_frame(Frame(b"12"), source)
-    settled(disk, recorder, 1)
+    settled(recorder, 1)
     beats = []
     collect = recorder._committer._collect
     ten = threading.Event()
@@ -109,14 +109,14 @@ def test_nothing_new_is_not_synced(new_recorder, source, tmp_path, disk):
     assert disk.calls["fdatasync"] == recorder.counters.syncs == 1
 
 
-def test_many_bytes_are_synced_before_the_period_ends(new_recorder, source, tmp_path, disk):
+def test_many_bytes_are_synced_before_the_period_ends(new_recorder, source, tmp_path, disk, settled):
     recorder = new_recorder(sync_bytes=1000)
     recorder.open(tmp_path / "a")
     for _ in range(9):
         recorder.write_frame(Frame(bytes(92)), source)
     assert not disk.synced.is_set()
     recorder.write_frame(Frame(bytes(92)), source)
-    settled(disk, recorder, 10)
+    settled(recorder, 10)
     assert recorder.counters.syncs == 1
 
 

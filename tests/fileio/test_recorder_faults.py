@@ -182,7 +182,7 @@ def test_a_fault_met_by_the_timer_is_told_to_the_next_producer(new_writer, disk,
     writer.open(tmp_path / "f")
     channel._acceptFrame(Frame(b"staged"))
     disk.plan["writev"] = (1, no_space)
-    writer.recorder._committer.wake()
+    writer.recorder._committer._wake.set()
     wait_for_fault(writer)
     assert writer.counters.dropped == {"fault": 1}
     with pytest.raises(RecorderFault, match="No space"):
@@ -197,7 +197,7 @@ def test_a_fault_met_by_the_timer_is_told_by_close(new_writer, disk, tmp_path, n
     writer.open(tmp_path / "f")
     writer.getChannel(0)._acceptFrame(Frame(b"staged"))
     disk.plan["writev"] = (1, no_space)
-    writer.recorder._committer.wake()
+    writer.recorder._committer._wake.set()
     wait_for_fault(writer)
     with pytest.raises(RecorderFault, match="No space"):
         writer.close()
@@ -224,7 +224,9 @@ def wait_for_fault(writer) -> None:
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
-def test_after_a_failed_sync_nothing_is_called_durable(nth, new_writer, disk, tmp_path, parse, io_error):
+def test_after_a_failed_sync_nothing_is_called_durable(
+    nth, new_writer, disk, tmp_path, parse, io_error, until
+):
     writer = new_writer()
     channel = writer.getChannel(0)
     writer.open(tmp_path / "f")
@@ -233,13 +235,10 @@ def test_after_a_failed_sync_nothing_is_called_durable(nth, new_writer, disk, tm
     disk.plan["fdatasync"] = (nth, io_error)
     for number in range(1, nth):
         channel._acceptFrame(Frame(b"12"))
-        recorder._committer.wake()
-        with recorder._changed:
-            assert recorder._changed.wait_for(
-                lambda number=number: recorder.counters.durable[0] == number, 10
-            )
+        recorder._committer._wake.set()
+        until(lambda number=number: recorder.counters.durable.frames == number)
     channel._acceptFrame(Frame(b"34"))
-    recorder._committer.wake()
+    recorder._committer._wake.set()
     wait_for_fault(writer)
     assert "Sync failed" in writer.fault
     with pytest.raises(RecorderFault, match="Input/output error"):
@@ -360,7 +359,7 @@ def test_resuming_from_a_fault_that_nobody_was_told_of(new_writer, disk, tmp_pat
     writer.open(tmp_path / "f")
     writer.getChannel(0)._acceptFrame(Frame(b"staged"))
     disk.plan["writev"] = (1, no_space)
-    writer.recorder._committer.wake()
+    writer.recorder._committer._wake.set()
     wait_for_fault(writer)
     disk.plan.clear()
     writer.open(tmp_path / "g")

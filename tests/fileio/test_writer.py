@@ -2,7 +2,6 @@ import hashlib
 import logging
 import os
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -688,15 +687,8 @@ def waiting(*calls) -> tuple[list[threading.Thread], list[bool]]:
     return threads, results
 
 
-def until(condition) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.001)
-
-
 @pytest.mark.parametrize("buffer", [0, 1 << 20])
-def test_wait_without_time_out_ends_when_the_frames_have_come(buffer, new_writer, path):
+def test_wait_without_time_out_ends_when_the_frames_have_come(buffer, new_writer, path, until):
     writer = new_writer(bufferSize=buffer)
     channel = writer.getChannel(0)
     writer.open(path)
@@ -711,7 +703,7 @@ def test_wait_without_time_out_ends_when_the_frames_have_come(buffer, new_writer
 
 
 @pytest.mark.parametrize("how", ["close", "abort", "fault"])
-def test_wait_ends_at_once_when_recording_ends(how, new_writer, path, disk, no_space):
+def test_wait_ends_at_once_when_recording_ends(how, new_writer, path, disk, no_space, until):
     """For ever, in the peer, when writes fail."""
     writer = new_writer()
     channel = writer.getChannel(0)
