@@ -35,7 +35,7 @@ class Records(Protocol):
         ...
 
     def pieces(self, first: int, last: int) -> Sequence[Buffer]:
-        """Return the bytes of the records; valid until the next call."""
+        """Return the bytes of at least one record; valid until the next call."""
         ...
 
 

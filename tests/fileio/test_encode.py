@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sapwood.errors import StreamError
+from sapwood.fileio import FileLayer
 from sapwood.fileio.rogue.encode import RogueEncoder
 from sapwood.streams import Frame, FrameBatch
 
@@ -126,6 +127,30 @@ def test_batches_of_every_layout(layout, raw):
     for channel in (0, 9):
         for step in (len(batch), 7):
             assert encoded(batch, channel, raw, step) == reference(batch.frames(), channel, raw)
+
+
+def test_one_encoder_for_batches_of_every_layout(tmp_path):
+    """What is kept from call to call does not show; pieces go to the system as they would to a file."""
+    random, files = np.random.default_rng(5), FileLayer()
+    encoder, expected = RogueEncoder(), b""
+    alike = [
+        FrameBatch.from_rows(random.integers(0, 256, (count, size), np.uint8), flags=flags)
+        for count, size, flags in [(3, 5000, 1), (9, 5000, 1), (2, 5000, 2), (2, 6000, 2), (700, 5000, 2)]
+    ]
+    batches = [make(random) for make in LAYOUTS.values()]
+    fd = files.open(str(tmp_path / "f"), exclusive=True)
+    for batch in [alike[0], *(item for pair in zip(batches, alike * 3, strict=False) for item in pair)]:
+        for channel in (0, 7, 7):
+            records = encoder.records(batch, channel)
+            middle = (records.count + 1) // 3
+            runs = [(0, middle), (middle, records.count)]
+            for first, last in [run for run in runs if run[0] < run[1]]:
+                pieces = records.pieces(first, last)
+                for group in [pieces] if len(pieces) <= 1024 else [pieces[:1024], pieces[1024:]]:
+                    files.writev(fd, group)
+            expected += reference(batch.frames(), channel)
+    files.close(fd)
+    assert (tmp_path / "f").read_bytes() == expected
 
 
 @pytest.mark.parametrize("layout", ["one size, dense", "few sizes", "all sizes differ"])

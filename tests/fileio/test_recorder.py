@@ -234,3 +234,61 @@ def test_open_and_close_a_thousand_times_in_threads(new_recorder, source, tmp_pa
     recorder.close()
     for number in range(100):
         assert (tmp_path / str(number)).stat().st_size % 10 == 0
+
+
+@pytest.mark.parametrize("of_source", [False, True])
+def test_who_waits_is_woken_by_the_frame_itself(of_source, new_recorder, source, tmp_path, until):
+    """Not by the timer, and although frames are only staged."""
+    recorder = new_recorder(period_s=3600.0)
+    recorder.buffer_size = 1 << 20
+    recorder.open(tmp_path / "a")
+    reached = []
+    waiter = threading.Thread(
+        target=lambda: reached.append(recorder.wait(3, 20, source if of_source else None)), daemon=True
+    )
+    waiter.start()
+    until(lambda: bool(recorder._targets))
+    for _ in range(3):
+        recorder.write_frame(Frame(b"12"), source)
+    waiter.join(10)
+    assert reached == [True]
+
+
+def test_a_sync_that_fails_late_is_no_fault_of_the_next_recording(
+    new_recorder, source, tmp_path, disk, io_error
+):
+    recorder = new_recorder(close_timeout_s=0.01)
+    recorder.open(tmp_path / "a")
+    recorder.write_frame(Frame(b"12"), source)
+    disk.hold_sync, disk.lasting = threading.Event(), False
+    committer = recorder._committer
+    with pytest.raises(OSError, match="did not sync in time"):
+        recorder.close()
+    recorder.open(tmp_path / "b")
+    disk.plan["fdatasync"] = (1, io_error)
+    disk.hold_sync.set()
+    assert committer.join(10)
+    assert "fdatasync" not in disk.plan
+    assert recorder.state == "Recording"
+
+
+def test_frames_staged_when_a_sync_fails_are_counted(
+    new_recorder, source, tmp_path, disk, io_error, until, parse
+):
+    recorder = new_recorder()
+    recorder.buffer_size = 1000
+    recorder.open(tmp_path / "a")
+    recorder.write_frame(Frame(b"12"), source)
+    disk.hold_sync = threading.Event()
+    disk.plan["fdatasync"] = (1, io_error)
+    recorder._committer._wake.set()
+    until(lambda: recorder.written.frames == 1)
+    for _ in range(4):
+        recorder.write_frame(Frame(b"34"), source)
+    disk.hold_sync.set()
+    until(lambda: recorder.state == "Fault")
+    assert recorder.counters.dropped == {"fault": 4}
+    assert recorder.total_size == 10
+    with pytest.raises(OSError, match="Sync failed"):
+        recorder.close()
+    assert parse(tmp_path / "a") == ([(0, 0, 0, b"12")], 0)
