@@ -1,13 +1,12 @@
-"""Reading Rogue files, against plain reading of the same file and the peer's figures.
+"""Reading Rogue files, in CPU time, over files in the page cache.
 
-Run with ``pytest -s benchmarks/test_reader.py``. Times are CPU seconds, medians of rounds in which
-ours and the baseline take turns, over a file in the page cache. "Columns" means that every header
-is decoded and payloads are mapped; "payload touched" adds a sum over every payload byte.
+"Columns" means that every header is decoded and payloads are mapped; "payload summed" adds a sum
+over every payload byte, on both sides. The peer's figures: its FileReader takes 6.0 CPU s for
+1 M records of 100 B and 0.45 s for 50,000 of 10 kB.
 """
 
 from __future__ import annotations
 
-import statistics
 import struct
 import subprocess
 import sys
@@ -18,17 +17,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import sapwood.fileio as fileio
+from sapwood import fileio
 from sapwood.fileio import FileReader, StreamReader
 from sapwood.streams import Slave
 
-ROUNDS = 5
-PEER_COLUMNS_S = 6.0  # the peer's FileReader, 1 M records of 100 B
-PEER_LARGE_S = 0.45  # the same, 50,000 records of 10 kB
+pytestmark = [pytest.mark.benchmark(timer=time.process_time), pytest.mark.timeout(600)]
+
+PEER_SMALL_S, PEER_LARGE_S = 6.0, 0.45
+PEER = "the peer's FileReader, stated"
 
 
 def header(size: int) -> bytes:
     return struct.pack("<IHBB", size + 4, 1, 0, 5)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    return write_equal(tmp_path_factory.mktemp("small") / "equal.dat", 1_000_000, 100)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory) -> Path:
+    return write_equal(tmp_path_factory.mktemp("large") / "large.dat", 50_000, 10_000)
 
 
 def write_equal(path: Path, count: int, size: int) -> Path:
@@ -47,22 +57,11 @@ def write_mixed(path: Path, count: int, low: int, high: int) -> Path:
     return path
 
 
-def cpu_medians(**works: Callable[[], object]) -> dict[str, float]:
-    """Run the works by turns; return the median CPU seconds of each."""
-    seconds: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(ROUNDS):
-        for name, work in works.items():
-            begun = time.process_time()
-            work()
-            seconds[name].append(time.process_time() - begun)
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
 def columns(path: Path) -> int:
     return sum(len(batch) for batch in fileio.open(path).batches())
 
 
-def touched(path: Path) -> int:
+def summed(path: Path) -> int:
     return sum(int(batch.payload.sum(dtype=np.uint64)) for batch in fileio.open(path).batches(nbytes=1 << 20))
 
 
@@ -93,84 +92,52 @@ def played(path: Path) -> None:
     reader.closeWait()
 
 
-def show(title: str, seconds: dict[str, float], **ratios: float) -> None:
-    times = ", ".join(f"{name} {value * 1e3:.1f} ms" for name, value in seconds.items())
-    print(
-        f"\n{title}: {times}"
-        + "".join(f"; {name.replace('_', ' ')} {value:.2f}" for name, value in ratios.items())
-    )
+def test_small_records(race, small) -> None:
+    race("read 1 M x 100 B into columns", lambda: columns(small), PEER_SMALL_S,
+         named=PEER, amount=1, unit="M records/s", floor=30)  # fmt: skip
 
 
-@pytest.mark.timeout(600)
-def test_small_records(tmp_path: Path) -> None:
-    path = write_equal(tmp_path / "equal.dat", 1_000_000, 100)
-    assert columns(path) == 1_000_000
-    seconds = cpu_medians(
-        columns=lambda: columns(path),
-        touched=lambda: touched(path),
-        records=lambda: singly(path),
-        stream=lambda: played(path),
-        plain=lambda: plain_read(path),
-    )
-    show(
-        "1 M x 100 B",
-        seconds,
-        columns_over_peer_floor_30=PEER_COLUMNS_S / seconds["columns"],
-        records_over_peer=PEER_COLUMNS_S / seconds["records"],
-    )
-
-
-@pytest.mark.timeout(600)
-def test_records_of_mixed_sizes(tmp_path: Path) -> None:
+def test_mixed_records(race, tmp_path) -> None:
     path = write_mixed(tmp_path / "mixed.dat", 1_000_000, 50, 150)
-    assert columns(path) == 1_000_000
-    seconds = cpu_medians(columns=lambda: columns(path), plain=lambda: plain_read(path))
-    show("1 M x 50..149 B", seconds, columns_over_peer_floor_30=PEER_COLUMNS_S / seconds["columns"])
+    race("read 1 M x 50 to 149 B into columns", lambda: columns(path), PEER_SMALL_S,
+         named=PEER, amount=1, unit="M records/s", floor=30)  # fmt: skip
 
 
-@pytest.mark.timeout(600)
-def test_large_records(tmp_path: Path) -> None:
-    path = write_equal(tmp_path / "large.dat", 50_000, 10_000)
-    assert columns(path) == 50_000
-    seconds = cpu_medians(
-        columns=lambda: columns(path),
-        plain=lambda: plain_read(path),
-        touched=lambda: touched(path),
-        plain_touched=lambda: plain_read_and_sum(path),
-        records=lambda: singly(path),
-        stream=lambda: played(path),
-    )
-    show(
-        "50,000 x 10 kB",
-        seconds,
-        rate_over_plain_read_floor_0_5=seconds["plain"] / seconds["columns"],
-        the_same_payload_touched=seconds["plain_touched"] / seconds["touched"],
-        records_over_peer=PEER_LARGE_S / seconds["records"],
-    )
+def test_large_records(race, large) -> None:
+    race("read 50,000 x 10 kB into columns", lambda: columns(large), lambda: plain_read(large),
+         named="reading in 1 MiB pieces", amount=0.5, unit="GB/s", floor=0.5)  # fmt: skip
 
 
-@pytest.mark.timeout(600)
-def test_conversion(tmp_path: Path) -> None:
-    path = write_equal(tmp_path / "large.dat", 50_000, 10_000)
+def test_large_records_summed(race, large) -> None:
+    race("the same, payload summed", lambda: summed(large), lambda: plain_read_and_sum(large),
+         named="reading and summing 1 MiB pieces", amount=0.5, unit="GB/s", floor=0.5)  # fmt: skip
+
+
+def test_records_one_by_one(race, small) -> None:
+    race("FileReader.records(), 1 M x 100 B", lambda: singly(small), PEER_SMALL_S,
+         named=PEER, amount=1, unit="M records/s")  # fmt: skip
+
+
+def test_large_records_one_by_one(race, large) -> None:
+    race("FileReader.records(), 50,000 x 10 kB", lambda: singly(large), PEER_LARGE_S,
+         named=PEER, amount=0.5, unit="GB/s")  # fmt: skip
+
+
+def test_stream_reader(race, large) -> None:
+    race("StreamReader -> slave, 50,000 x 10 kB", lambda: played(large), 0.17,
+         named="the peer's StreamReader, stated", amount=0.5, unit="GB/s")  # fmt: skip
+
+
+def test_conversion(race, large, tmp_path) -> None:
     out = tmp_path / "large.npz"
-    fileio.convert(path, out)
-    seconds = cpu_medians(
-        npz=lambda: fileio.convert(path, out, overwrite=True), plain=lambda: plain_read(path)
-    )
-    show("50,000 x 10 kB to npz", seconds, megabytes_per_cpu_second=500 / seconds["npz"])
+    race("convert 50,000 x 10 kB to npz", lambda: fileio.convert(large, out, overwrite=True),
+         lambda: plain_read(large), named="reading in 1 MiB pieces", amount=0.5, unit="GB/s")  # fmt: skip
 
 
-def test_import_cost() -> None:
-    def cost(module: str) -> float:
-        code = f"import time; t = time.process_time(); import {module}; print(time.process_time() - t)"
-        runs = [subprocess.check_output([sys.executable, "-c", code], text=True) for _ in range(7)]
-        return statistics.median(map(float, runs))
+@pytest.mark.benchmark(timer=time.perf_counter)
+def test_import_cost(race) -> None:
+    def python(code: str) -> Callable[[], object]:
+        return lambda: subprocess.check_output([sys.executable, "-c", code])
 
-    names = "sapwood.fileio"
-    first_use = "sapwood.fileio; sapwood.fileio.open, sapwood.fileio.FileReader, sapwood.fileio.StreamWriter"
-    seconds = {"numpy": cost("numpy"), "fileio": cost(names), "fileio and its names used": cost(first_use)}
-    show(
-        "import",
-        seconds,
-        ms_over_numpy_floor_20=(seconds["fileio and its names used"] - seconds["numpy"]) * 1e3,
-    )
+    race("import sapwood.fileio and numpy", python("import sapwood.fileio, numpy"), python("import numpy"),
+         named="import numpy (in a new process)", amount=1, unit="imports/s")  # fmt: skip
