@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
@@ -14,10 +13,11 @@ from sapwood.streams.frame import BytesLike, Frame
 
 __all__ = ["FrameBatch"]
 
+_UNKNOWN = -1
 _COLUMNS = ("channel", "flags", "error", "time", "start", "size")
 
 
-def _column(values: ArrayLike, dtype: type[np.integer[Any]], count: int, name: str) -> NDArray[Any]:
+def _column(values: ArrayLike | int, dtype: type[np.integer[Any]], count: int, name: str) -> NDArray[Any]:
     """Return `values` as a column of `count` items; a scalar is broadcast, not stored n times."""
     if isinstance(values, int):  # quick: no array of n items, no scan
         limits = np.iinfo(dtype)
@@ -71,6 +71,9 @@ class FrameBatch:
     start: NDArray[np.int64]
     size: NDArray[np.int64]
     payload: NDArray[np.uint8]
+    _nbytes: int = -1  # found when first asked for, as are the next two
+    _uniform: int | None = _UNKNOWN
+    _dense: bool | None = None
 
     def __init__(
         self,
@@ -204,15 +207,22 @@ class FrameBatch:
             )
         return self._view(self.payload, [getattr(self, name)[key] for name in _COLUMNS])
 
-    @cached_property
+    @property
     def nbytes(self) -> int:
         """Sum of the frames' sizes, bytes."""
-        uniform = self.uniform_size
-        return int(self.size.sum()) if uniform is None else uniform * len(self)
+        if self._nbytes < 0:
+            uniform = self.uniform_size
+            self._nbytes = int(self.size.sum()) if uniform is None else uniform * len(self)
+        return self._nbytes
 
-    @cached_property
+    @property
     def uniform_size(self) -> int | None:
         """The size all frames have, bytes; None when they differ or there are none."""
+        if self._uniform == _UNKNOWN:
+            self._uniform = self._find_uniform()
+        return self._uniform
+
+    def _find_uniform(self) -> int | None:
         if not len(self):
             return None
         first = int(self.size[0])
@@ -266,9 +276,14 @@ class FrameBatch:
         np.cumsum(self.size, out=bounds[1:])
         return bounds
 
-    @cached_property
+    @property
     def is_dense(self) -> bool:
         """Frames follow each other without other bytes, from byte 0 to the end of the payload."""
+        if self._dense is None:
+            self._dense = self._find_dense()
+        return self._dense
+
+    def _find_dense(self) -> bool:
         if not len(self):
             return len(self.payload) == 0
         return (
