@@ -13,6 +13,7 @@ from sapwood.cli.output import console, facts, human_bytes, human_count, json_op
 from sapwood.cli.progress import progress
 from sapwood.cli.recording import Recording
 from sapwood.cli.signals import StopRequest, stop_request
+from sapwood.errors import RecordingExists
 
 if TYPE_CHECKING:
     from sapwood.cli.check import ChannelCheck
@@ -27,6 +28,7 @@ CHANNELS = (  # pattern, frames/s, bytes a frame: 50 MB/s together
 )
 CONFIG_CHANNEL = 255
 BUFFER_BYTES = 1 << 20
+ATTEMPTS = 3  # at a file name
 
 
 def demo_root() -> Root:
@@ -101,8 +103,7 @@ def _record(root: Any, seconds: float, stop: StopRequest, *, quiet: bool) -> tup
         channel.Rate.set(rate)
         channel.Size.set(size)
     recording = Recording(root.Writer)
-    root.Writer.AutoName()
-    root.Writer.Open()
+    _open_new(root.Writer)
     begin = time.monotonic()
     root.Board.Run.set(True)
     with progress(seconds, quiet=quiet) as show:
@@ -117,6 +118,19 @@ def _record(root: Any, seconds: float, stop: StopRequest, *, quiet: bool) -> tup
         show(elapsed, recording.snapshot())
     fault = None if recording.state == "Recording" else recording.state
     return Path(root.dataPath(root.Writer.DataFile.value())), elapsed, fault
+
+
+def _open_new(writer: Any) -> None:
+    """Open a file of its own name; names tell seconds, so another run may have taken this one's."""
+    for attempt in range(ATTEMPTS):
+        writer.AutoName()
+        try:
+            writer.Open()
+            return
+        except RecordingExists:
+            if attempt == ATTEMPTS - 1:
+                raise
+            time.sleep(1.0)
 
 
 def _check(root: Any, path: Path) -> tuple[dict[int, ChannelCheck], int, int]:

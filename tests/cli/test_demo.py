@@ -34,13 +34,12 @@ def test_demo_as_json(start: Callable[..., Any], tmp_path: Path) -> None:
 
 
 def test_demo_for_people_makes_a_new_file_each_time(start: Callable[..., Any], tmp_path: Path) -> None:
-    process = start("demo", "--seconds", "0.2", "--out", "here/too")
+    process, again = (start("demo", "--seconds", "0.2", "--out", "here/too") for _ in range(2))
     assert process.end() == 0
     text = "\n".join(process.lines)
     assert "frames" in process.wait_for("recording")
     assert "MB/s" in text
     assert "Everything that was sent is in the file, and right." in text
-    again = start("demo", "--seconds", "1.2", "--out", "here/too")
     assert again.end() == 0
     assert len(list((tmp_path / "here" / "too").glob("data_*.dat"))) == 2
 

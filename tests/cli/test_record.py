@@ -115,6 +115,19 @@ def test_a_signal_ends_it_early_but_properly(
     assert int(frames.replace(",", "")) == _data_frames(tmp_path / "run.dat")
 
 
+def test_a_disk_that_is_full_at_the_end_is_a_failure_too(start: Callable[..., Any], tmp_path: Path) -> None:
+    buffered = ["--set", "Top.Writer.BufferSize=50000000", "--set", "Top.Board.Ch[0].Size=2000"]
+    process = start(
+        *("record", f"{TARGETS}:small_disk", "--out", "run.dat", *RUN, *buffered),
+        *("--set", "Top.Board.Ch[0].Rate=4000", "--frames", "200", "--json"),
+    )
+    assert process.end() == 1
+    summary = json.loads("\n".join(process.lines))
+    assert summary["state"].startswith("Fault: ")
+    assert "File too large" in process.errors[-1]
+    assert _data_frames(tmp_path / "run.dat") < 200
+
+
 def test_a_full_disk_is_a_failure_with_its_reason(start: Callable[..., Any], tmp_path: Path) -> None:
     process = start("record", f"{TARGETS}:small_disk", "--out", "run.dat", *RUN, "--seconds", "20", "--json")
     assert process.end() == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -85,13 +86,22 @@ def test_an_unknown_path_names_the_nearest(remote: Callable[..., Any], command: 
         (["get", "Top.Board"], "a device has no value"),
         (["exec", "Top.Temp"], "expected a command"),
         (["exec", "Top.Explode"], "ZeroDivisionError: division by zero"),
-        (["exec", "Top.Sleep", "0.5", "--timeout", "0.1"], "its outcome is unknown"),
     ],
 )
 def test_refusals_are_one_line(remote: Callable[..., Any], command: list[str], said: str) -> None:
     ran = remote(*command)
     assert ran.code == 1
     assert said in ran.error
+
+
+def test_a_command_that_takes_too_long(remote: Callable[..., Any]) -> None:
+    before = int(remote("get", "Top.Slept").out)
+    ran = remote("exec", "Top.Sleep", "0.4", "--timeout", "0.1")
+    assert ran.code == 1
+    assert "its outcome is unknown" in ran.error
+    deadline = time.monotonic() + 10
+    while int(remote("get", "Top.Slept").out) == before:  # the command goes on all the same
+        assert time.monotonic() < deadline
 
 
 def test_tree_for_people(remote: Callable[..., Any]) -> None:

@@ -36,8 +36,13 @@ class Small(Root):
         self.add(LocalVariable(name="Serial", value="abc", mode="RO"))
         self.add(LocalVariable(name="Shy", value=5, hidden=True))
         self.add(LocalCommand(name="Double", value=1, function=lambda arg: arg * 2))
-        self.add(LocalCommand(name="Sleep", value=1.0, function=lambda arg: time.sleep(arg)))
+        self.add(LocalVariable(name="Slept", value=0))
+        self.add(LocalCommand(name="Sleep", value=1.0, function=self._sleep))
         self.add(LocalCommand(name="Explode", function=lambda: 1 / 0))
+
+    def _sleep(self, arg: float) -> None:
+        time.sleep(arg)
+        self.Slept += 1
 
 
 class TwoWriters(Small):
