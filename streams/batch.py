@@ -25,6 +25,8 @@ def _column(values: ArrayLike | int, dtype: type[np.integer[Any]], count: int, n
             return np.ndarray((count,), dtype, np.array([values], dtype), 0, (0,))
     array = np.asarray(values)
     if array.dtype != dtype:
+        if array.size and array.dtype.kind not in "iub":
+            raise StreamError(f"Column {name} holds no integers", expected=np.dtype(dtype), seen=array.dtype)
         if array.size and array.dtype.kind in "iu" and np.dtype(dtype).itemsize < 8:
             limits = np.iinfo(dtype)
             if array.min() < limits.min or array.max() > limits.max:
@@ -86,10 +88,10 @@ class FrameBatch:
         error: ArrayLike = 0,
         time: ArrayLike = 0,
     ) -> None:
-        starts = np.atleast_1d(np.asarray(start, np.int64))
+        starts = np.atleast_1d(np.asarray(start))
         count = len(starts)
         self.payload = _payload_array(payload)
-        self.start = starts
+        self.start = _column(starts, np.int64, count, "start")
         self.size = _column(size, np.int64, count, "size")
         self.channel = _column(channel, np.uint8, count, "channel")
         self.flags = _column(flags, np.uint16, count, "flags")
@@ -100,7 +102,7 @@ class FrameBatch:
 
     def _check_bounds(self) -> None:
         first = int(self.start.min())
-        last = int((self.start + self.size).max())
+        last = max(int((self.start + self.size).max()), int(self.start.max()))  # the sum may overflow
         if first < 0 or int(self.size.min()) < 0 or last > len(self.payload):
             raise StreamError(
                 "A frame lies outside the payload",

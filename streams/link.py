@@ -26,6 +26,8 @@ __all__ = [
 
 _Other = TypeVar("_Other")
 _GRAPH = threading.RLock()  # guards the lists of slaves of all masters
+_COUNTS = threading.Lock()  # guards the counts of all plain slaves: several masters may send to one at once
+_MAX_PROBLEMS = 8  # kept of the frames of a batch that a slave refused
 
 
 class StreamEnd:
@@ -142,7 +144,8 @@ class Slave(StreamEnd):
 
     A subclass overrides `_acceptFrame`, `_acceptBatch` or both. When only one is overridden it
     serves both: a batch is handed on frame by frame, a frame as a batch of one. This is decided
-    once for each class.
+    once for each class. What `_acceptFrame` raises for frames of a batch is raised when all of
+    them were handed on.
     """
 
     _frameCount = 0
@@ -166,15 +169,19 @@ class Slave(StreamEnd):
 
     def _acceptFrame(self, frame: Frame) -> None:
         """Take one frame; here: count it, and log it when `setDebug` was called."""
-        self._frameCount += 1
-        self._byteCount += frame.size
+        size = frame.size
+        with _COUNTS:
+            self._frameCount += 1
+            self._byteCount += size
         if self._debug is not None:
             _log_frame(frame, *self._debug)
 
     def _acceptBatch(self, batch: FrameBatch) -> None:
         """Take a batch; here: count its frames, and log them when `setDebug` was called."""
-        self._frameCount += len(batch)
-        self._byteCount += batch.nbytes
+        frames, nbytes = len(batch), batch.nbytes
+        with _COUNTS:
+            self._frameCount += frames
+            self._byteCount += nbytes
         if self._debug is not None:
             for frame in batch.frames():
                 _log_frame(frame, *self._debug)
@@ -211,8 +218,18 @@ class Slave(StreamEnd):
 
 
 def _batch_by_frames(self: Slave, batch: FrameBatch) -> None:
+    """Hand on frame by frame; a frame that is refused does not cost the slave the frames behind it."""
+    refused = 0
+    problems: list[Exception] = []
     for frame in batch.frames():
-        self._acceptFrame(frame)
+        try:
+            self._acceptFrame(frame)
+        except Exception as error:  # noqa: BLE001  # the other frames come first; raised below
+            refused += 1
+            if refused <= _MAX_PROBLEMS:
+                problems.append(error)
+    if problems:
+        raise combine(f"{refused} of {len(batch)} frames were refused", problems, StreamError)
 
 
 def _frame_by_batch(self: Slave, frame: Frame) -> None:

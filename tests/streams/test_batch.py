@@ -90,7 +90,10 @@ def test_rows_is_none_when_frames_differ_or_lie_unevenly() -> None:
     assert FrameBatch.empty().rows() is None
 
 
-@pytest.mark.parametrize(("start", "size"), [([0, 9], [5, 2]), ([-1], [1]), ([0], [-1]), ([5], [1 << 62])])
+@pytest.mark.parametrize(
+    ("start", "size"),
+    [([0, 9], [5, 2]), ([-1], [1]), ([0], [-1]), ([5], [1 << 62]), ([0, (1 << 63) - 1], [1, 5])],
+)
 def test_frames_outside_the_payload_are_refused(start: list[int], size: list[int]) -> None:
     with pytest.raises(StreamError, match="outside the payload"):
         FrameBatch(bytes(10), start, size)
@@ -101,6 +104,10 @@ def test_columns_of_wrong_shape_or_range_are_refused() -> None:
         FrameBatch(bytes(10), [0, 5], 5, channel=[1, 2, 3])
     with pytest.raises(StreamError, match="Column flags is out of range"):
         FrameBatch(bytes(10), [0, 5], 5, flags=[0, 0x10000])
+    with pytest.raises(StreamError, match="Column error holds no integers"):
+        FrameBatch(bytes(10), [0, 5], 5, error=[0, 0.5])
+    with pytest.raises(StreamError, match="Column start holds no integers"):
+        FrameBatch(bytes(10), [0, 5.5], 1)
     with pytest.raises(StreamError, match="No such column: colour"):
         FrameBatch(bytes(10), [0, 5], 5).replace(colour=1)
 

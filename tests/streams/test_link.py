@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from sapwood.errors import LinkError, StreamError
 from sapwood.streams import (
+    Filter,
     Frame,
     FrameBatch,
     Gap,
@@ -260,3 +264,57 @@ def test_drain_without_a_loop_is_in_link_order() -> None:
     source >> b >> last
     source >> a >> b
     assert downstream(source) == [a, b, last]
+
+
+class Picky(Keep):
+    """Refuses frames that begin with a dash."""
+
+    def _acceptFrame(self, frame: Frame) -> None:
+        if bytes(frame).startswith(b"-"):
+            raise ValueError(f"refused {bytes(frame).decode()}")
+        super()._acceptFrame(frame)
+
+
+def test_a_frame_that_is_refused_does_not_cost_those_behind_it_in_the_batch() -> None:
+    master, picky, other = Master(), Picky(), Keep()
+    master >> other
+    master >> picky
+    with pytest.raises(ValueError, match="refused -1"):
+        master._sendBatch(FrameBatch.gather([Frame(text) for text in (b"a", b"-1", b"b")]))
+    with pytest.raises(StreamError, match="20 of 21 frames were refused") as caught:
+        master._sendBatch(FrameBatch.gather([Frame(b"-%d" % n) for n in range(20)] + [Frame(b"c")]))
+    assert [str(problem) for problem in caught.value.problems] == [f"refused -{n}" for n in range(8)]
+    assert [text for _, text in picky.log] == [b"a", b"b", b"c"]
+    assert len(other.log) == 24
+
+
+@pytest.fixture
+def nervous() -> Iterator[None]:
+    """Threads take turns as often as the interpreter can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def at_once(call: Callable[[], None], threads: int = 4, times: int = 10_000) -> None:
+    def work() -> None:
+        for _ in range(times):
+            call()
+
+    workers = [threading.Thread(target=work) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+
+@pytest.mark.usefixtures("nervous")
+def test_counts_are_exact_when_several_masters_send_at_once() -> None:
+    sink, stage, frame = Slave(), Filter(False, 1), Frame(b"abc", channel=2)
+    at_once(lambda: sink._acceptFrame(frame))
+    assert (sink.getFrameCount(), sink.getByteCount()) == (40_000, 120_000)
+    at_once(lambda: stage._acceptFrame(frame))
+    counters = stage.counters
+    assert (counters.frames, counters.bytes) == (40_000, 120_000)
+    assert (counters.dropped, counters.dropped_bytes) == ({"channel": 40_000}, {"channel": 120_000})
