@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 
 __all__ = ["StageCounters"]
@@ -9,7 +10,7 @@ __all__ = ["StageCounters"]
 
 @dataclass(slots=True)
 class StageCounters:
-    """Counters of one stage; read without a lock, written by the stage.
+    """Counters of one stage; read without a lock, written by any thread that delivers to it.
 
     Attributes
     ----------
@@ -29,24 +30,29 @@ class StageCounters:
     blocked: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     dropped_bytes: dict[str, int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     def accept(self, frames: int, nbytes: int) -> None:
         """Count frames that came in."""
-        self.frames += frames
-        self.bytes += nbytes
+        with self._lock:
+            self.frames += frames
+            self.bytes += nbytes
 
     def drop(self, reason: str, frames: int, nbytes: int = 0) -> None:
         """Count frames that are not passed on."""
-        self.dropped[reason] = self.dropped.get(reason, 0) + frames
-        self.dropped_bytes[reason] = self.dropped_bytes.get(reason, 0) + nbytes
+        with self._lock:
+            self.dropped[reason] = self.dropped.get(reason, 0) + frames
+            self.dropped_bytes[reason] = self.dropped_bytes.get(reason, 0) + nbytes
 
     @property
     def dropped_total(self) -> int:
         """Frames not passed on, whatever the reason."""
-        return sum(self.dropped.values())
+        with self._lock:
+            return sum(self.dropped.values())
 
     def clear(self) -> None:
         """Set every counter to zero."""
-        self.frames = self.bytes = self.errors = self.blocked = 0
-        self.dropped.clear()
-        self.dropped_bytes.clear()
+        with self._lock:
+            self.frames = self.bytes = self.errors = self.blocked = 0
+            self.dropped.clear()
+            self.dropped_bytes.clear()
