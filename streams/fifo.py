@@ -35,7 +35,8 @@ class Fifo(Master, Slave):
     Parameters
     ----------
     maxDepth
-        Most frames held; 0 = any number. The frame that is being sent is not held any more.
+        Most frames held; 0 = as many as `maxBytes` allows (at the default no more than a million).
+        The frame that is being sent is not held any more.
     trimSize
         With `noCopy` False: bytes kept of each frame; 0 = all.
     noCopy

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import sys
 import threading
 import time
 from collections import deque
@@ -26,6 +25,8 @@ Load: TypeAlias = Frame | FrameBatch
 _FULL = "full"
 _STOPPED = "stopped"
 _SPARE_BYTES = 4096  # kept alive besides the frames themselves, without a copy
+_FRAME_COST = 256  # bytes that an empty frame takes, about
+_LEAST_MOST = 1 << 16  # frames that may be held whatever the byte bound
 
 
 class Flow(NamedTuple):
@@ -47,7 +48,8 @@ class FrameQueue:
     Parameters
     ----------
     depth
-        Most frames held; 0 = any number.
+        Most frames held; 0 = as many as `limit` allows, but for tiny ones: no more than one for each
+        256 bytes of it (65536 at least), since a frame takes memory beside its payload.
     limit
         Most payload bytes held.
     policy
@@ -70,7 +72,7 @@ class FrameQueue:
         if policy not in get_args(Policy):
             raise StreamError("Unknown queue policy", expected=" | ".join(get_args(Policy)), seen=policy)
         self.depth = depth
-        self._most = depth or sys.maxsize
+        self._most = depth or max(limit // _FRAME_COST, _LEAST_MOST)
         self.limit = limit
         self.policy = policy
         self._counters = counters
@@ -263,7 +265,9 @@ class FrameQueue:
         """Return whether there is room enough to wake senders for: a quarter, or all of a small queue."""
         if not self._frames:
             return True
-        return self._frames <= self.depth * 3 // 4 if self.depth else self._bytes <= self.limit * 3 // 4
+        return self._frames <= self._most * 3 // 4 and (
+            bool(self.depth) or self._bytes <= self.limit * 3 // 4
+        )
 
     def wait_idle(self, deadline: float) -> bool:
         """Wait until all was taken and worked on; False when monotonic time `deadline` came first."""

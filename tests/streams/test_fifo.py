@@ -202,6 +202,18 @@ def test_the_byte_bound(policy: str) -> None:
     assert sink.firsts == want
 
 
+@pytest.mark.parametrize("policy", ["drop_new", "drop_old"])
+def test_frames_without_bytes_are_bounded_too(policy: str) -> None:
+    sink = Sink(shut=True)
+    master, fifo = linked(sink, policy=policy, maxBytes=1 << 20)
+    hold(master, sink)
+    for _ in range(7):
+        master._sendBatch(FrameBatch(b"", np.zeros(10_000, np.int64), 0))
+    assert (fifo.size(), fifo.dropCnt()) == (65536, 70_000 - 65536)
+    fifo.abort()
+    sink.gate.set()
+
+
 @pytest.mark.parametrize("policy", ["drop_new", "drop_old", "block"])
 def test_a_frame_above_the_byte_bound_passes_an_empty_queue(policy: str) -> None:
     sink = Sink()
