@@ -211,8 +211,11 @@ class Frame:
         return memoryview(self.getBa())
 
     def getNumpy(self, offset: int = 0, count: int = 0, dtype: DTypeLike = np.uint8) -> NDArray[Any]:
-        """Return `count` bytes (0 = to the end) from `offset` on as a read-only view of type `dtype`."""
-        part = self.payload[self._range(offset, count)]
+        """Return a copy, of type `dtype`, of `count` bytes (0 = to the end) from `offset` on.
+
+        The array is the caller's own, to be changed at will; `payload` is the view without a copy.
+        """
+        part = np.frombuffer(self.getBa(offset, count), np.uint8)
         if part.size % np.dtype(dtype).itemsize:
             raise StreamError(
                 "The payload does not divide into whole items",

@@ -92,7 +92,9 @@ def test_copies_and_views() -> None:
     assert bytes(frame) == b"abcdefgh"
     assert frame.getNumpy(4).tobytes() == b"efgh"
     assert frame.getNumpy(0, 4, "<u2").tolist() == [0x6261, 0x6463]
-    assert not frame.getNumpy().flags.writeable
+    own = frame.getNumpy()
+    own[0] = 0
+    assert frame.getBa(0, 1) == b"a"
 
 
 @pytest.mark.parametrize(("offset", "count"), [(9, 0), (-1, 0), (4, 5), (0, -1)])
