@@ -24,7 +24,7 @@ _Item = TypeVar("_Item")
 
 _LOG = logging.getLogger("sapwood.fileio.StreamReader")
 _CHUNK_BYTES = 1 << 20  # of file that are sent together, at most
-_CLOSE_S = 10.0  # how long close waits for a sink that does not return
+_CLOSE_S = 2.0  # how long close waits for a sink that does not return
 _MAX_GRAIN = 1 << 20  # frames sent together, at most
 _FAST_S, _SLOW_S = 0.02, 0.1  # a send outside of these bounds changes the number of frames of the next
 
