@@ -48,7 +48,11 @@ def open_socket(endpoint: str, max_message: int = codec.MAX_MESSAGE) -> zmq.Sock
     socket.maxmsgsize = max_message
     socket.reconnect_ivl = 50
     socket.reconnect_ivl_max = 1000
-    socket.connect(endpoint)
+    try:
+        socket.connect(endpoint)
+    except zmq.ZMQError:
+        socket.close(0)
+        raise
     return socket
 
 
@@ -57,6 +61,10 @@ def value_of(reply: dict[str, Any]) -> Any:
     if "ok" in reply:
         return reply["ok"]
     raise unpack_error(reply.get("error"))
+
+
+def _call(what: str, path: str | None) -> str:
+    return what if path is None else f"{what} {path}"
 
 
 class _NotSentError(Exception):
@@ -201,7 +209,7 @@ class Channel:
         except zmq.Again:
             self._discard(link)
             raise RemoteTimeout(
-                f"no answer to {what} from {self.address}; its outcome is unknown",
+                f"no answer to {_call(what, path)} from {self.address}; its outcome is unknown",
                 path=path,
                 waited_s=seconds,
             ) from None
@@ -209,7 +217,9 @@ class Channel:
             self._discard(link)
             why = "" if isinstance(problem, _NotSentError) else f": {problem}"
             raise RemoteError(
-                f"no connection to {self.address}, {what} was not sent{why}", path=path, waited_s=seconds
+                f"no connection to {self.address}, {_call(what, path)} was not sent{why}",
+                path=path,
+                waited_s=seconds,
             ) from None
         except BaseException:
             self._discard(link)
@@ -252,7 +262,10 @@ class Channel:
         limit = self.greeting.get("max_message", codec.MAX_MESSAGE) - _SURELY_FITS
         if size > limit:
             raise RemoteError(
-                f"{what} is too large to be sent", path=path, expected=f"at most {limit} bytes", seen=size
+                f"{_call(what, path)} is too large to be sent",
+                path=path,
+                expected=f"at most {limit} bytes",
+                seen=size,
             )
 
     def _take(self) -> _Link:

@@ -107,8 +107,10 @@ def _encode(value: Any, buffers: list[bytes], room: int) -> Any:
     )
 
 
-def _encode_array(value: Any, buffers: list[bytes], _room: int) -> Any:
+def _encode_array(value: Any, buffers: list[bytes], room: int) -> Any:
     code = value.dtype.str
+    if value.dtype.kind in "SU" and not value.shape:
+        return _encode(value.item(), buffers, room)
     if not _DTYPE.fullmatch(code):
         raise RemoteError(
             "an array of this type cannot be sent", expected="numbers or text", seen=value.dtype

@@ -75,9 +75,8 @@ class Directory:
                 names = nearest(element, (child.name for child in self.children(node)), _NEAR)
                 siblings = [f"{node.path}.{name}" for name in names]
                 whole = [".".join([sibling, *elements[position + 1 :]]) for sibling in siblings]
-                return [found for found in whole if self.find(found) is not None] or (
-                    self._same_name(elements[-1]) or siblings
-                )
+                real = [path for path in whole if self.find(path) is not None]
+                return list(dict.fromkeys(self._same_name(elements[-1]) + real))[:_NEAR] or siblings
             node = child
         return self._same_name(elements[-1]) if elements else [self._root.name]
 

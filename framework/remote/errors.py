@@ -23,14 +23,14 @@ _OWN_FACTS: dict[type[SapwoodError], tuple[str, ...]] = {
     FileError: ("file", "offset"),
 }
 _MAX_PROBLEMS = 100
-_MAX_LEVELS = 3
+_MAX_LEVELS = 2
 
 
 def pack_error(error: BaseException, levels: int = _MAX_LEVELS) -> dict[str, Any]:
     """Return the facts of `error` as a JSON-able dictionary.
 
     ``type`` is the class name, ``text`` the sentence without the facts; absent facts are left out.
-    Of several failures at once the first 100 travel, three levels deep.
+    Of several failures at once the first 100 travel, two levels deep.
     """
     if not isinstance(error, SapwoodError):
         name = type(error).__qualname__

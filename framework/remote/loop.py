@@ -130,10 +130,10 @@ class ServerLoop:
         else:
             if identity == WAKER:
                 self._woken = False
-            else:
+            while self._outbox:  # before the next answer: those of a connection keep their order
+                self._send(*self._outbox.popleft())
+            if identity != WAKER:
                 self._receive(identity, parts)
-        while self._outbox:
-            self._send(*self._outbox.popleft())
         if self._ready:
             for _ in range(len(self._ready)):
                 self._push(self._ready.popleft())
@@ -143,7 +143,7 @@ class ServerLoop:
         self.requests += 1
         request_id: int | str | None = None
         try:
-            if sum(map(len, parts)) > self._max_message:
+            if len(parts) > 1 and sum(map(len, parts)) > self._max_message:  # single ones: the socket
                 raise ProtocolError("message is too large", expected=f"at most {self._max_message} bytes")
             request = codec.load(parts[0], parts[1:])
             request_id = _checked_id(request)
@@ -169,16 +169,18 @@ class ServerLoop:
             self._send(peer, _failure(peer.session, request_id, request, problem))
             return
         if inline and not peer.lane.jobs:
-            with self._service.group:  # they are published once the answer is on its way
+            with self._service.group:  # updates are published once the answer is on its way
                 self._send(peer, self._answer(peer.session, request_id, request, run))
-            return
+        else:
+            job = partial(self._answer_later, peer, request_id, request, run)
+            self._pool.submit(peer.lane, job)
 
-        def job() -> None:
-            answer = self._answer(peer.session, request_id, request, run)
-            self._outbox.append((peer, answer))
-            self.wake()
-
-        self._pool.submit(peer.lane, job)
+    def _answer_later(
+        self, peer: Peer, request_id: int | str, request: dict[str, Any], run: Callable[[], Any]
+    ) -> None:
+        """Execute a request in a thread of the pool."""
+        self._outbox.append((peer, self._answer(peer.session, request_id, request, run)))
+        self.wake()
 
     def _answer(
         self, session: Session, request_id: int | str, request: dict[str, Any], run: Callable[[], Any]

@@ -104,7 +104,8 @@ class RemoteServer:
 
     def _addedTo(self, device: Any) -> None:  # noqa: N802  # called by Device.addInterface
         """Serve the tree of `device` unless another one was given."""
-        self._device = device
+        if self._device is None:
+            self._device = device
 
     def _start(self) -> None:
         """Bind the port and begin to serve.

@@ -156,11 +156,10 @@ class Service:
         NodeError
             The node is of another kind.
         """
-        planner = self._planners.get(request.get("op"))  # type: ignore[arg-type]  # other types are not found
+        op = request.get("op")
+        planner = self._planners.get(op) if isinstance(op, str) else None
         if planner is None:
-            raise ProtocolError(
-                "unknown operation", expected=", ".join(self._planners), seen=repr(request.get("op"))[:40]
-            )
+            raise ProtocolError("unknown operation", expected=", ".join(self._planners), seen=repr(op)[:40])
         return planner(session, request)
 
     def _plan_tree(self, session: Session, request: Mapping[str, Any]) -> Plan:
