@@ -1,0 +1,74 @@
+"""Where each name of Rogue's Python modules is found in Sapwood.
+
+A table: module of Rogue -> module of Sapwood -> names, separated by blanks. ``A=B`` is B of
+Sapwood under the name A; ``*`` is everything in the module's ``__all__``. Later entries win.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+
+__all__ = ["MODULES", "homes"]
+
+_BLOCKS = (
+    "readAndWaitBlocks readBlocks startTransaction verifyBlocks waitBlocks waitTransaction "
+    "writeAndVerifyBlocks writeBlocks checkBlocks=waitBlocks checkTransaction=waitTransaction "
+    "readAndCheckBlocks=readAndWaitBlocks"
+)
+
+_PYROGUE = {
+    "sapwood.tree": "*",
+    "sapwood.streams": "streamConnect streamConnectBiDir",
+    "sapwood.devices": "DataWriter",
+    "sapwood.compat.blocks": _BLOCKS,
+    "sapwood.compat.errors": "MemoryError",
+    "sapwood.compat.helpers": "addLibraryPath genBaseList logException logInit waitCntrlC",
+    "sapwood.compat.version": "__version__=API_VERSION",
+}
+
+# Each class of PyRogue lives in a private module that some programs import it from.
+_PRIVATE = "Block Command DataWriter Device HelperFunctions Model Node Process Root Variable"
+
+MODULES: dict[str, dict[str, str]] = {
+    "pyrogue": _PYROGUE,
+    **{f"pyrogue._{name}": _PYROGUE for name in _PRIVATE.split()},
+    "pyrogue.interfaces": {},
+    "pyrogue.interfaces.simulation": {"sapwood.compat.emulate": "MemEmulate"},
+    "pyrogue.interfaces.stream": {"sapwood.devices": "Fifo Variable"},
+    "pyrogue.utilities": {},
+    "pyrogue.utilities.fileio": {
+        "sapwood.compat.writerdevice": "StreamWriter",
+        "sapwood.devices": "StreamReader",
+        "sapwood.fileio": "BatchHeader FileReader FileReaderException RogueHeader",
+    },
+    "pyrogue.utilities.prbs": {"sapwood.devices": "PrbsPair PrbsRx PrbsTx"},
+    "rogue": {
+        "sapwood.errors": "GeneralError=SapwoodError",
+        "sapwood.compat.logs": "Logging",
+        "sapwood.compat.version": "Version __version__=API_VERSION",
+    },
+    "rogue.interfaces": {},
+    "rogue.interfaces.memory": {
+        "sapwood.memory": "Emulate Hub Master Post Read Slave Transaction Verify Write",
+        "sapwood.compat.modelids": "*",
+    },
+    "rogue.interfaces.stream": {"sapwood.streams": "Fifo Filter Frame FrameLock Master RateDrop Slave"},
+    "rogue.utilities": {"sapwood.streams": "Prbs"},
+    "rogue.utilities.fileio": {
+        "sapwood.compat.writer": "StreamWriter",
+        "sapwood.fileio": "StreamReader StreamWriterChannel",
+    },
+}
+
+
+@functools.cache
+def homes(module: str) -> dict[str, tuple[str, str]]:
+    """Return the names of a module of Rogue: name -> module of Sapwood, name there."""
+    found: dict[str, tuple[str, str]] = {}
+    for home, names in MODULES[module].items():
+        listed = importlib.import_module(home).__all__ if names == "*" else names.split()
+        for entry in listed:
+            name, _, attribute = entry.partition("=")
+            found[name] = home, attribute or name
+    return found
