@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from sapwood.extras import lazy_exports
 from sapwood.memory.bits import byteCount, reverseBits, twosComplement, wordCount
 from sapwood.memory.block import Block
 from sapwood.memory.bulk import startTransactions
@@ -35,6 +38,13 @@ from sapwood.memory.models_int import Bool, Int, IntBE, UInt, UIntBE, UIntRevers
 from sapwood.memory.slave import Slave
 from sapwood.memory.transaction import Post, Read, Transaction, Verify, Write
 
+if TYPE_CHECKING:
+    from sapwood.memory.memmap import MemMap
+    from sapwood.memory.memoryemulate import MemEmulate
+    from sapwood.memory.oscommand import OsCommandMemorySlave
+    from sapwood.memory.serialline import SerialMemorySlave
+    from sapwood.memory.tcp import TcpClient, TcpServer
+
 __all__ = [
     "BFloat16",
     "BFloat16BE",
@@ -60,11 +70,17 @@ __all__ = [
     "Int",
     "IntBE",
     "Master",
+    "MemEmulate",
+    "MemMap",
     "Model",
+    "OsCommandMemorySlave",
     "Post",
     "Read",
+    "SerialMemorySlave",
     "Slave",
     "String",
+    "TcpClient",
+    "TcpServer",
     "TensorFloat32",
     "TensorFloat32BE",
     "Transaction",
@@ -83,3 +99,15 @@ __all__ = [
     "twosComplement",
     "wordCount",
 ]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "MemEmulate": "sapwood.memory.memoryemulate",
+        "MemMap": "sapwood.memory.memmap",
+        "OsCommandMemorySlave": "sapwood.memory.oscommand",
+        "SerialMemorySlave": "sapwood.memory.serialline",
+        "TcpClient": "sapwood.memory.tcp",
+        "TcpServer": "sapwood.memory.tcp",
+    },
+)
