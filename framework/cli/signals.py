@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import threading
 import time
@@ -16,21 +18,34 @@ CHECK_S = 0.05  # how often a condition is looked at
 
 
 class StopRequest:
-    """Set by the first SIGINT or SIGTERM."""
+    """Set by the first SIGINT or SIGTERM.
+
+    A handler runs between any two instructions of the main thread, so no lock may be taken here: the
+    request is a flag and a byte in a pipe.
+    """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._asked = False
+        self._reader, self._writer = os.pipe()
 
     def __bool__(self) -> bool:
-        return self._event.is_set()
+        return self._asked
 
     def set(self) -> None:
         """Ask to stop."""
-        self._event.set()
+        if not self._asked:
+            self._asked = True
+            os.write(self._writer, b"!")
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for the request, at most `seconds`; return whether it came."""
-        return self._event.wait(seconds)
+        select.select([self._reader], [], [], seconds)
+        return self._asked
+
+    def close(self) -> None:
+        """Give the pipe back."""
+        os.close(self._reader)
+        os.close(self._writer)
 
     def wait_until(self, done: Callable[[], bool], seconds: float | None = None) -> None:
         """Return when asked to stop, when `done()` is true, or after `seconds`."""
@@ -48,18 +63,18 @@ def stop_request() -> Iterator[StopRequest]:
     Outside the main thread, where signals cannot be caught, the request is only ever set by hand.
     """
     request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         request.set()
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
 
-    before = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, on_signal) for number in SIGNALS}
     try:
         yield request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        request.close()
