@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["DEFAULT_WAITING", "MOST_WAITING", "Subscription"]
 
-DEFAULT_WAITING = 10_000  # values that may wait for a subscriber
+DEFAULT_WAITING = 25_000  # values that may wait for a subscriber
 MOST_WAITING = 100_000
 MAX_WAITING_BYTES = 64 * 2**20
 
