@@ -106,11 +106,15 @@ class StreamReader(StreamEnd, Device):
         self.Progress.get()
 
     def _quiesce(self, deadline: float) -> None:
-        """Stop playing; what was sent drains downstream."""
+        """Stop playing."""
         self._reader.close()
-        if not drain(self._reader, deadline):
-            self._log.warning("Frames are still on their way after the time to quiesce")
         super()._quiesce(deadline)
+
+    def _settle(self, deadline: float) -> None:
+        """Let what was sent drain downstream."""
+        if not drain(self._reader, deadline):
+            self._log.warning("Frames are still in queues after the time to quiesce: a sink is too slow")
+        super()._settle(deadline)
 
     def _stop(self) -> None:
         """Stop playing."""

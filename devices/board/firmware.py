@@ -159,19 +159,25 @@ class FrontEndFirmware(RegisterSpace):
         self._thread.start()
 
     def _quiesce(self, deadline: float) -> bool:
-        """Stop making frames, then let everything sent drain downstream.
+        """Stop making frames; the batch on its way is still sent.
 
-        `deadline` is in monotonic seconds. Returns whether all of it arrived in time.
+        `deadline` is in monotonic seconds. Returns whether the sinks took that batch in time.
         """
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
         done = self._await_pass(deadline - time.monotonic())
+        if not done:
+            logger.warning("A batch is still on its way after the time to quiesce: a sink blocks")
+        return done
+
+    def _settle(self, deadline: float) -> bool:
+        """Let everything sent drain downstream; return whether all of it arrived by `deadline`."""
         drained = [drain(channel.master, deadline) for channel in self.channels]
-        if not (done and all(drained)):
-            logger.warning("Frames are still on their way after the time to quiesce: a sink blocks")
-            return False
-        return True
+        done = all(drained)
+        if not done:
+            logger.warning("Frames are still in queues after the time to quiesce: a sink is too slow")
+        return done
 
     def _await_pass(self, timeout_s: float) -> bool:
         """Wait until the pass in progress has sent its frames; False when that took too long."""

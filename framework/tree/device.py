@@ -170,7 +170,7 @@ class Device(Configuration, Hub):
     def addInterface(self, *interfaces: Any) -> None:
         """Start and stop `interfaces` (or what they contain) together with the tree.
 
-        Each may have ``_start()``, ``_quiesce(deadline)`` and ``_stop()``.
+        Each may have ``_start()``, ``_quiesce(deadline)``, ``_settle(deadline)`` and ``_stop()``.
         """
         for interface in interfaces:
             if isinstance(interface, Iterable) and not hasattr(interface, "_start"):
@@ -299,7 +299,7 @@ class Device(Configuration, Hub):
             device._start()
 
     def _quiesce(self, deadline: float) -> None:
-        """Stop sources and let queues run empty, before anything is stopped for good.
+        """Stop sources, before anything is stopped for good.
 
         Parameters
         ----------
@@ -307,6 +307,10 @@ class Device(Configuration, Hub):
             When to give up waiting (``time.monotonic()``).
         """
         self._each("_quiesce", deadline)
+
+    def _settle(self, deadline: float) -> None:
+        """Let queues run empty, once all sources of the tree have stopped; as `_quiesce`."""
+        self._each("_settle", deadline)
 
     def _stop(self) -> None:
         """Stop own interfaces, then the devices below; subclasses call super."""

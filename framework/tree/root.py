@@ -184,7 +184,9 @@ class Root(Device):
 
         self._poller.stop()
         if quiesce:
-            attempt(lambda: self._quiesce(time.monotonic() + QUIESCE_S))
+            deadline = time.monotonic() + QUIESCE_S
+            attempt(lambda: self._quiesce(deadline))
+            attempt(lambda: self._settle(deadline))
         self._running = False
         attempt(self._stop)
         self._updates.stop()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 from sapwood.devices import Fifo, Filter, RateDrop
-from sapwood.streams import Frame, Master, Slave
-from sapwood.tree import Root
+from sapwood.streams import Frame, Master, Slave, drain
+from sapwood.tree import Device, Root
 
 
 class Stages(Root):
@@ -65,3 +65,82 @@ def test_filter_and_rate_drop(sink):
         assert (top.RateDrop.FrameCount.get(), top.RateDrop.DropCount.get()) == (9, 6)
         top.CountReset()
         assert (top.Filter.FrameCount.get(), top.Filter.DropCount.get()) == (0, 0)
+
+
+class Source(Device):
+    """Sends to the sinks of `master` from a thread until it is told to quiesce."""
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.master, self.end = Master(), threading.Event()
+
+    def _start(self) -> None:
+        super()._start()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self) -> None:
+        while not self.end.is_set():
+            self.master._sendFrame(Frame(bytes(100)))
+
+    def _quiesce(self, deadline: float) -> None:
+        self.end.set()
+        self.thread.join(20)
+        super()._quiesce(deadline)
+
+    def _settle(self, deadline: float) -> None:
+        assert drain(self.master, deadline), "another source still fills the queue"
+        super()._settle(deadline)
+
+
+def test_all_sources_stop_before_shared_queues_are_drained(sink):
+    """Each source would else wait for a queue that the next one fills without end."""
+
+    class Shared(Root):
+        def __init__(self) -> None:
+            super().__init__(name="Top", pollEn=False)
+            self.add([Source(name="A"), Source(name="B"), Fifo(name="Fifo")])
+            for source in (self.A, self.B):
+                source.master >> self.Fifo
+            self.Fifo >> sink
+
+    with Shared() as top:
+        sink.await_frames(1000)
+    assert sink.frames() == top.Fifo.FrameCount.get()
+    assert top.Fifo.DropCount.get() == 0
+
+
+def test_what_no_device_sent_is_drained_before_the_stop(sink):
+    """The sink stands above the queue in the tree, and so is stopped before it."""
+    source, stopped = Master(), []
+
+    class Below(Root):
+        def __init__(self) -> None:
+            super().__init__(name="Top", pollEn=False)
+            self.add(Recorder(name="Recorder"))
+            self.add(Fifo(name="Fifo"))
+
+    class Recorder(Device):
+        def _stop(self) -> None:
+            stopped.append(sink.frames())
+            super()._stop()
+
+    with Below() as top:
+        source >> top.Fifo >> gate_to(sink)
+        for _ in range(50):
+            source._sendFrame(Frame(b"x"))
+    assert stopped == [50]
+
+
+def gate_to(sink: Slave) -> Slave:
+    """Return a stage that holds the first frame up for a while, then hands everything to `sink`."""
+
+    class Late(Master, Slave):
+        def _acceptFrame(self, frame: Frame) -> None:
+            if not sink.frames():
+                threading.Event().wait(0.1)
+            self._sendFrame(frame)
+
+    late = Late()
+    late >> sink
+    return late

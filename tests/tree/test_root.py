@@ -65,6 +65,9 @@ class Part:
         assert deadline > time.monotonic()
         self.log.append(f"quiesce {self.name}")
 
+    def _settle(self, deadline: float) -> None:
+        self.log.append(f"settle {self.name}")
+
     def _stop(self) -> None:
         self.log.append(f"stop {self.name}")
 
@@ -84,7 +87,7 @@ def test_order_of_start_and_stop() -> None:
         assert root.running
         assert dev.running
         log.clear()
-    assert log == ["quiesce a", "quiesce b", "quiesce c", "stop a", "stop b", "stop c"]
+    assert log == [f"{step} {name}" for step in ("quiesce", "settle", "stop") for name in "abc"]
     assert not root.running
     log.clear()
     root.stop()
@@ -168,7 +171,7 @@ def test_stopping_twice_at_once() -> None:
     root.addInterface(Again(log, "a"))
     with root:
         pass
-    assert log == ["start a", "quiesce a", "stop a"]
+    assert log == ["start a", "quiesce a", "settle a", "stop a"]
 
 
 def test_several_failures_of_stop() -> None:
