@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sapwood.streams import Master, Prbs, Slave, StreamEnd, connect, drain
+from sapwood.streams.prbs.lfsr import check_size
 from sapwood.tree import Device, LocalCommand, LocalVariable
 
 __all__ = ["PrbsPair", "PrbsRx", "PrbsTx"]
@@ -19,6 +20,7 @@ class _PrbsDevice(StreamEnd, Device):
     def __init__(self, *, width: int | None, taps: Iterable[int] | bytes | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._prbs = Prbs()
+        self.addInterface(self._prbs)
         if width is not None:
             self.setWidth(width)
         if taps is not None:
@@ -67,6 +69,8 @@ class PrbsTx(_PrbsDevice):
     sendCount
         Send a word count instead of the pseudo-random sequence.
     """
+
+    runSwitch = "txEnable"
 
     def __init__(
         self,
@@ -144,6 +148,7 @@ class PrbsTx(_PrbsDevice):
 
     def _setSize(self, value: int, changed: bool) -> None:
         if changed and self.txEnable.value():
+            check_size(value, self._prbs.getWidth())  # refused, it leaves the generator running
             self._prbs.disable()
             self._prbs.enable(value)
 
@@ -154,11 +159,15 @@ class PrbsTx(_PrbsDevice):
             self._prbs.disable()
 
     def _quiesce(self, deadline: float) -> None:
-        """Stop the generator; what it sent drains downstream."""
+        """Stop the generator."""
         self._prbs.disable()
-        if not drain(self._prbs, deadline):
-            self._log.warning("Frames are still on their way after the time to quiesce")
         super()._quiesce(deadline)
+
+    def _settle(self, deadline: float) -> None:
+        """Let what was sent drain downstream."""
+        if not drain(self._prbs, deadline):
+            self._log.warning("Frames are still in queues after the time to quiesce: a sink is too slow")
+        super()._settle(deadline)
 
     def _stop(self) -> None:
         """Stop the generator."""

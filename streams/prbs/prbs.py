@@ -75,6 +75,10 @@ class Prbs(Master, Slave):
         """Set the width of a word, bits: a multiple of 32 from 32 to 512."""
         self._configure(check_width(width), self._taps)
 
+    def getWidth(self) -> int:
+        """Return the width of a word, bits."""
+        return self._width
+
     def setTaps(self, taps: bytes | bytearray | memoryview) -> None:
         """Set the bits fed back: a bytes-like object of bit indices, each below the width."""
         try:
@@ -339,6 +343,10 @@ class Prbs(Master, Slave):
             self._totals = CheckResult()
             self.counters.clear()
             self._rxMeter.rebase()
+
+    def _start(self) -> None:
+        """Let calls that deliver frames wait again while receiving is off, after a stop."""
+        self.setRxEnable(self._rxEnable)
 
     def _stop(self) -> None:
         """Stop generating, and let go of calls that wait for receiving to be turned on."""

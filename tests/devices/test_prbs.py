@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from sapwood.devices import Fifo, PrbsPair, PrbsRx, PrbsTx
@@ -77,6 +79,10 @@ def test_running_generator_follows_its_size(await_true, sink):
         tx.txSize.set(128)
         sink.await_frames(sink.frames() + 5)
         assert sink.payloads()[-1][4:8] == (31).to_bytes(4, "little")
+        with pytest.raises(SapwoodError, match="Invalid frame size"):
+            tx.txSize.set(13)
+        sink.await_frames(sink.frames() + 5)  # it goes on as before
+        assert (tx.txSize.value(), len(sink.payloads()[-1])) == (128, 128)
         tx.txEnable.set(False)
         await_true(lambda: rx.rxCount.get() == tx.txCount.get(), "all checked")
         assert rx.rxErrors.get() == 0
@@ -127,3 +133,26 @@ def test_pair_widths_are_set_together(sink):
     pair.setTaps([1, 2, 6, 31])
     with pytest.raises(SapwoodError, match="Invalid width"):
         pair.setWidth(33)
+
+
+def test_a_stop_lets_go_of_senders_that_wait_for_the_receiver(await_true, monkeypatch):
+    monkeypatch.setattr("sapwood.tree.root.QUIESCE_S", 0.1)
+    monkeypatch.setattr("sapwood.streams.prbs.prbs._JOIN_S", 0.1)
+    monkeypatch.setattr("sapwood.streams.fifo._DRAIN_S", 0.1)
+    monkeypatch.setattr("sapwood.streams.fifo._JOIN_S", 0.1)
+    before = set(threading.enumerate())
+    with Loop() as top:
+        top.Pair.PrbsTx >> top.Pair.PrbsRx  # beside the queue: the generator itself waits too
+        top.Pair.PrbsRx.rxEnable.set(False)
+        top.Pair.PrbsTx.txEnable.set(True)
+        rx = top.Pair.PrbsRx._getStreamSlave()
+        await_true(lambda: rx.counters.blocked >= 1, "a sender that waits")
+    await_true(lambda: set(threading.enumerate()) <= before, "the end of all threads")
+    assert rx.counters.dropped["stopped"] == rx.counters.frames > 0
+    with top:
+        waiting = threading.Thread(target=top.Pair.PrbsTx.genFrame, args=(1,), daemon=True)
+        waiting.start()
+        await_true(lambda: rx.counters.blocked >= 2, "a sender that waits again")
+        top.Pair.PrbsRx.rxEnable.set(True)
+        waiting.join(20)
+        await_true(lambda: rx.getRxCount() + rx.getRxErrors() == 2, "the frame, by both ways")
