@@ -20,13 +20,16 @@ CHECK_S = 0.05  # how often a condition is looked at
 class StopRequest:
     """Set by the first SIGINT or SIGTERM.
 
-    A handler runs between any two instructions of the main thread, so no lock may be taken here: the
-    request is a flag and a byte in a pipe.
+    The interpreter itself writes a byte into the pipe the instant a signal comes, in whatever
+    thread and place; a handler alone would not end a wait that is just about to begin. No lock is
+    taken, for a handler may interrupt the thread that holds it.
     """
 
     def __init__(self) -> None:
         self._asked = False
-        self._reader, self._writer = os.pipe()
+        self._reader, self.writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self.writer, False)
 
     def __bool__(self) -> bool:
         return self._asked
@@ -35,17 +38,23 @@ class StopRequest:
         """Ask to stop."""
         if not self._asked:
             self._asked = True
-            os.write(self._writer, b"!")
+            os.write(self.writer, b"!")
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for the request, at most `seconds`; return whether it came."""
-        select.select([self._reader], [], [], seconds)
+        end = None if seconds is None else time.monotonic() + seconds
+        while not self._asked:
+            left = None if end is None else max(0.0, end - time.monotonic())
+            ready, _, _ = select.select([self._reader], [], [], left)
+            if not ready:
+                break
+            os.read(self._reader, 4096)  # any signal that Python handles comes here
         return self._asked
 
     def close(self) -> None:
         """Give the pipe back."""
         os.close(self._reader)
-        os.close(self._writer)
+        os.close(self.writer)
 
     def wait_until(self, done: Callable[[], bool], seconds: float | None = None) -> None:
         """Return when asked to stop, when `done()` is true, or after `seconds`."""
@@ -69,12 +78,18 @@ def stop_request() -> Iterator[StopRequest]:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
 
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    if threading.current_thread() is not threading.main_thread():
+        try:
+            yield request
+        finally:
+            request.close()
+        return
+    before = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    descriptor = signal.set_wakeup_fd(request.writer, warn_on_full_buffer=False)
     try:
         yield request
     finally:
+        signal.set_wakeup_fd(descriptor)
         for number, handler in before.items():
             signal.signal(number, handler)
         request.close()
