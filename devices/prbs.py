@@ -163,11 +163,11 @@ class PrbsTx(_PrbsDevice):
         self._prbs.disable()
         super()._quiesce(deadline)
 
-    def _settle(self, deadline: float) -> None:
+    def _runDry(self, deadline: float) -> None:
         """Let what was sent drain downstream."""
         if not drain(self._prbs, deadline):
             self._log.warning("Frames are still in queues after the time to quiesce: a sink is too slow")
-        super()._settle(deadline)
+        super()._runDry(deadline)
 
     def _stop(self) -> None:
         """Stop the generator."""

@@ -72,10 +72,10 @@ class StageDevice(StreamEnd, Device):
         slave: Slave = self._stage
         return slave
 
-    def _settle(self, deadline: float) -> None:
+    def _runDry(self, deadline: float) -> None:
         """Let what is queued run empty; sources that are no devices fill it too."""
         self._stage._drain(deadline)
-        super()._settle(deadline)
+        super()._runDry(deadline)
 
     def countReset(self) -> None:
         """Let the counters start again from zero."""

@@ -171,7 +171,7 @@ class FrontEndFirmware(RegisterSpace):
             logger.warning("A batch is still on its way after the time to quiesce: a sink blocks")
         return done
 
-    def _settle(self, deadline: float) -> bool:
+    def _runDry(self, deadline: float) -> bool:
         """Let everything sent drain downstream; return whether all of it arrived by `deadline`."""
         drained = [drain(channel.master, deadline) for channel in self.channels]
         done = all(drained)

@@ -170,7 +170,7 @@ class Device(Configuration, Hub):
     def addInterface(self, *interfaces: Any) -> None:
         """Start and stop `interfaces` (or what they contain) together with the tree.
 
-        Each may have ``_start()``, ``_quiesce(deadline)``, ``_settle(deadline)`` and ``_stop()``.
+        Each may have ``_start()``, ``_quiesce(deadline)``, ``_runDry(deadline)`` and ``_stop()``.
         """
         for interface in interfaces:
             if isinstance(interface, Iterable) and not hasattr(interface, "_start"):
@@ -308,9 +308,9 @@ class Device(Configuration, Hub):
         """
         self._each("_quiesce", deadline)
 
-    def _settle(self, deadline: float) -> None:
+    def _runDry(self, deadline: float) -> None:
         """Let queues run empty, once all sources of the tree have stopped; as `_quiesce`."""
-        self._each("_settle", deadline)
+        self._each("_runDry", deadline)
 
     def _stop(self) -> None:
         """Stop own interfaces, then the devices below; subclasses call super."""

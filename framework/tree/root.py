@@ -186,7 +186,7 @@ class Root(Device):
         if quiesce:
             deadline = time.monotonic() + QUIESCE_S
             attempt(lambda: self._quiesce(deadline))
-            attempt(lambda: self._settle(deadline))
+            attempt(lambda: self._runDry(deadline))
         self._running = False
         attempt(self._stop)
         self._updates.stop()

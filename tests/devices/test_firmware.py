@@ -408,7 +408,7 @@ def test_quiesce_leaves_nothing_between_generator_and_sink(running, sink):
     bus.write(RUN, 1)
     sink.await_frames(1000)
     assert running._quiesce(time.monotonic() + 20)
-    assert running._settle(time.monotonic() + 20)
+    assert running._runDry(time.monotonic() + 20)
     sent = sum(bus.read(0x100 * (n + 1) + FRAMES, 8) for n in range(3))
     assert sink.frames() == sent
     assert not running.step()  # and nothing more comes

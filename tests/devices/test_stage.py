@@ -88,9 +88,9 @@ class Source(Device):
         self.thread.join(20)
         super()._quiesce(deadline)
 
-    def _settle(self, deadline: float) -> None:
+    def _runDry(self, deadline: float) -> None:
         assert drain(self.master, deadline), "another source still fills the queue"
-        super()._settle(deadline)
+        super()._runDry(deadline)
 
 
 def test_all_sources_stop_before_shared_queues_are_drained(sink):

@@ -65,7 +65,7 @@ class Part:
         assert deadline > time.monotonic()
         self.log.append(f"quiesce {self.name}")
 
-    def _settle(self, deadline: float) -> None:
+    def _runDry(self, deadline: float) -> None:
         self.log.append(f"settle {self.name}")
 
     def _stop(self) -> None:
