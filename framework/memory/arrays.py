@@ -99,8 +99,8 @@ class _Packed:
         self._bytes[where] = np.packbits(flat, bitorder="little")
 
 
-def array_codec(field: Field) -> tuple[Callable[..., Any], Callable[..., None]]:
-    """Return the functions that get and stage values of the array `field`."""
+def array_codec(field: Field) -> tuple[Callable[..., Any], Callable[..., None], Callable[..., None]]:
+    """Return the functions that get, stage and check values of the array `field`."""
     spec, block, model = field.spec, field.block, field.spec.model
     first = field.pieces[0][0]
     count, bits, stride = spec.numValues, spec.valueBits, spec.valueStride
@@ -118,12 +118,18 @@ def array_codec(field: Field) -> tuple[Callable[..., Any], Callable[..., None]]:
             raise _no_such(field, at)
         return model.decode(cells.one(at))
 
-    def stage(value: Any, index: int = -1) -> None:
+    def raw_values(value: Any, index: int) -> tuple[int, NDArray[Any]]:
         at = max(operator.index(index), 0)
         run = isinstance(value, list | tuple | np.ndarray) and np.ndim(value) > 0
         if not run and at >= count:
             raise _no_such(field, at)
-        raw = _raw_values(field, value if run else [value], at)
+        return at, _raw_values(field, value if run else [value], at)
+
+    def check(value: Any, index: int = -1) -> None:
+        raw_values(value, index)
+
+    def stage(value: Any, index: int = -1) -> None:
+        at, raw = raw_values(value, index)
         if not len(raw):
             return
         low, _ = field.span(at)
@@ -134,7 +140,7 @@ def array_codec(field: Field) -> tuple[Callable[..., Any], Callable[..., None]]:
                 block.stagedLow = min(block.stagedLow, low)
                 block.stagedHigh = max(block.stagedHigh, high)
 
-    return get, stage
+    return get, stage, check
 
 
 def _no_such(field: Field, index: int) -> VariableError:

@@ -13,11 +13,13 @@ from sapwood.memory.field import Field
 from sapwood.memory.hub import Hub, forward
 from sapwood.memory.master import Master
 from sapwood.memory.slave import Direct, Slave, direct_access
-from sapwood.memory.transaction import Post, Read, Transaction, Verify, Write
+from sapwood.memory.transaction import Joined, Post, Read, Transaction, Verify, Write
 
 __all__ = ["Block"]
 
 _NOTHING = (0, 0)
+_ALL_TOLD = (None, False)
+_NO_BYTES = bytearray()
 _log = logging.getLogger("sapwood.memory.block")
 
 
@@ -40,9 +42,25 @@ class Block:
         First byte, seen from `master`, and bytes; multiples of the smallest access.
     master
         The hub (device) the block belongs to, or any connected master.
+
+    Attributes
+    ----------
+    onUpdate
+        Called with the block, outside its lock, after each access that succeeded.
+    told
+        Whatever `onUpdate` wants to find.
     """
 
+    __slots__ = (
+        "__weakref__", "_base", "_compared", "_direct", "_epoch", "_fresh", "_high", "_limit", "_low",
+        "_mask", "_master", "_place", "_problem", "_received", "_sent", "_slave", "_timeout",
+        "_transaction", "_type", "_unverified", "bulkOpEn", "enable", "fields", "image", "lock",
+        "minAccess", "mode", "offset", "onUpdate", "path", "retryCount", "size", "stagedHigh",
+        "stagedLow", "told", "updateNotify",
+    )  # fmt: skip
+
     def __init__(self, path: str, offset: int, size: int, master: Master) -> None:
+        slave = _entry(master)
         self.path = path
         self.offset = offset
         self.size = size
@@ -54,21 +72,23 @@ class Block:
         self.fields: list[Field] = []
         self.lock = RLock()
         self.onUpdate: Callable[[Block], None] = _nobody
+        self.told: Any = None
         self.image = bytearray(size)
-        self.minAccess = _entry(master)._doMinAccess()
-        self.stagedLow, self.stagedHigh = size, 0
+        self.minAccess = slave._doMinAccess()
+        self.stagedLow = size
+        self.stagedHigh = 0
         self._master = master
         self._timeout = master._busTimeout
         self._epoch = -1
-        self._slave: Slave = _entry(master)
+        self._slave: Slave = slave
         self._base = offset
         self._limit = 0
         self._direct: Direct | None = None
-        self._sent = bytearray(size)
-        self._received = bytearray(size)
-        self._mask = bytearray(size)
+        self._sent = _NO_BYTES  # made with the first write, as is the next with the first read
+        self._received = _NO_BYTES
+        self._mask = b""
         self._compared: bool | None = False
-        self._type = self._low = self._high = 0
+        self._place = 0
         self._unverified = _NOTHING
         self._transaction: Transaction | None = None
         self._problem: BusError | None = None
@@ -99,10 +119,18 @@ class Block:
     def set_fields(self, fields: list[Field], mask: bytes) -> None:
         """Take the variables of this block and the mask of the bits that a verify compares."""
         self.fields = fields
-        self._mask[:] = mask
-        units = {any(mask[at : at + self.minAccess]) for at in range(0, self.size, self.minAccess)}
-        self._compared = units.pop() if len(units) == 1 else None
+        self._mask = mask
+        if self.size == self.minAccess:
+            self._compared = any(mask)
+        else:
+            units = {any(mask[at : at + self.minAccess]) for at in range(0, self.size, self.minAccess)}
+            self._compared = units.pop() if len(units) == 1 else None
         specs = [field.spec for field in fields]
+        if len(specs) == 1:
+            spec = specs[0]
+            self.mode, self.bulkOpEn = spec.mode, spec.bulkOpEn
+            self.updateNotify, self.retryCount = spec.updateNotify, spec.retryCount
+            return
         modes = {spec.mode for spec in specs}
         self.mode = modes.pop() if len(modes) == 1 else "RW"
         self.bulkOpEn = any(spec.bulkOpEn for spec in specs)
@@ -141,18 +169,37 @@ class Block:
         BusError, BusTimeout, VerifyError
             After `retryCount` repetitions; naming the block and its address.
         """
-        with self.lock:
-            problem, fresh = self._collect()
+        problem, fresh = self.settle()
         self._tell(problem, fresh)
+
+    def settle(self) -> tuple[BusError | None, bool]:
+        """Wait for the access under way; return what failed since the last wait, and if any succeeded."""
+        if self._transaction is None and self._problem is None and not self._fresh:
+            return _ALL_TOLD
+        with self.lock:
+            return self._collect()
 
     def read(self, field: Field, index: int = -1, wait: bool = True) -> None:
         """Read the bytes of one variable or element into the image."""
         with self.lock:
-            self._start(Read, False, field, index)
-            if not wait:
-                return
-            problem, fresh = self._collect()
-        self._tell(problem, fresh)
+            if self._direct is not None and wait and index < 0 and self._idle():
+                if self.stagedHigh or self.mode == "WO":
+                    return
+                low, high = field.low, field.high
+                try:
+                    self._direct(Read, self._base + low, self.image, low, high)
+                    problem, fresh = None, True
+                except Exception as error:  # noqa: BLE001  # slaves are user code
+                    problem, fresh = self._struggle(Read, low, high, self._refusal(error))
+            else:
+                self._start(Read, False, field, index)
+                if not wait:
+                    return
+                problem, fresh = self._collect()
+        if fresh:
+            self.onUpdate(self)
+        if problem is not None:
+            raise problem
 
     def write(
         self, field: Field, value: Any, index: int = -1, verify: bool = True, wait: bool = True
@@ -160,13 +207,19 @@ class Block:
         """Stage `value`, write it, and read it back where the variable is verified."""
         with self.lock:
             field.set(value, index)
-            self._start(Write, True, field, index)
-            if verify:
-                self._start(Verify, False, field, index)
-            if not wait:
-                return
-            problem, fresh = self._collect()
-        self._tell(problem, fresh)
+            if self._direct is not None and wait and self.stagedHigh and self._idle():
+                problem, fresh = self._write_at_once(self._direct, verify)
+            else:
+                self._start(Write, True, field, index)
+                if verify:
+                    self._start(Verify, False, field, index)
+                if not wait:
+                    return
+                problem, fresh = self._collect()
+        if fresh:
+            self.onUpdate(self)
+        if problem is not None:
+            raise problem
 
     def post(self, field: Field, value: Any, index: int = -1) -> None:
         """Stage `value` and write it without verifying; wait until the slave took it."""
@@ -177,6 +230,76 @@ class Block:
         self._tell(problem, fresh)
 
     # ------------------------------------------------------------ inside, under the lock
+
+    def _idle(self) -> bool:
+        """Say whether nothing is under way or left to tell, and the short ways may be used."""
+        return (
+            self.enable
+            and self._transaction is None
+            and self._problem is None
+            and self._epoch == topology.epoch
+        )
+
+    def _write_at_once(self, direct: Direct, verify: bool) -> tuple[BusError | None, bool]:
+        """Write what is staged with a slave that answers at once, and read it back."""
+        low, high = self.stagedLow, self.stagedHigh
+        self.stagedLow, self.stagedHigh = self.size, 0
+        address, image = self._base + low, self.image
+        try:
+            direct(Write, address, image, low, high)
+        except Exception as error:  # noqa: BLE001  # slaves are user code
+            self._note_sent(low, high)
+            return self._struggle(Write, low, high, self._refusal(error), verify)
+        compared = self._compared
+        if compared is None:
+            compared = any(self._mask[low:high])
+        if not compared or not verify:
+            if compared:
+                self._note_sent(low, high)
+            self._unverified = (low, high) if compared else _NOTHING
+            return None, True
+        self._unverified = _NOTHING
+        received = self._received or self._new_received()
+        try:
+            direct(Verify, address, received, low, high)
+        except Exception as error:  # noqa: BLE001  # slaves are user code
+            self._note_sent(low, high)
+            self._fresh = True
+            return self._struggle(Verify, low, high, self._refusal(error))
+        if received[low:high] == image[low:high]:
+            return None, True
+        self._note_sent(low, high)
+        self._low, self._high = low, high
+        problem = self._mismatch()
+        if problem is None:
+            return None, True
+        self._fresh = True
+        return self._struggle(Verify, low, high, problem)
+
+    def _struggle(
+        self, type: int, low: int, high: int, problem: BusError, verify: bool = False
+    ) -> tuple[BusError | None, bool]:
+        """Go on after an access at once that failed, with as many repetitions as are allowed."""
+        self._type, self._low, self._high = type, low, high
+        self._end(problem, self._at_once)
+        if verify and self._problem is None:
+            self._unverified = (low, high)
+            self._start(Verify, False, None, -1)
+        return self._collect()
+
+    def _refusal(self, error: Exception) -> BusError:
+        """Return what to raise for an exception of the slave."""
+        return self._failure(f"{type(error).__name__}: {error}")
+
+    def _note_sent(self, low: int, high: int) -> None:
+        """Keep what is written, for its verification."""
+        if not self._sent:
+            self._sent = bytearray(self.size)
+        self._sent[low:high] = self.image[low:high]
+
+    def _new_received(self) -> bytearray:
+        self._received = bytearray(self.size)
+        return self._received
 
     def _start(self, type: int, force: bool, field: Field | None, index: int) -> None:
         """Request an access if it has an effect."""
@@ -219,7 +342,7 @@ class Block:
             if self.mode == "RO" or (type == Write and not force and not self.stagedHigh):
                 return False
             self._low, self._high = low, high = self._write_range(field, index)
-            self._sent[low:high] = self.image[low:high]
+            self._note_sent(low, high)
             self.stagedLow, self.stagedHigh = self.size, 0
             if type == Write:
                 compared = any(self._mask[low:high]) if self._compared is None else self._compared
@@ -244,7 +367,9 @@ class Block:
 
     def _new_transaction(self) -> Transaction:
         """Make the transaction of the access that was prepared; it is under way from here."""
-        data = memoryview(self._received if self._type in (Read, Verify) else self._sent)
+        data = memoryview(
+            self._received or self._new_received() if self._type in (Read, Verify) else self._sent
+        )
         self._transaction = transaction = Transaction(
             self._base + self._low, data[self._low : self._high], self._type, self._timeout
         )
@@ -255,11 +380,11 @@ class Block:
         if self._direct is None:
             return None
         low, high = self._low, self._high
-        buffer = self._received if self._type == Verify else self.image
+        buffer = self._received or self._new_received() if self._type == Verify else self.image
         try:
             self._direct(self._type, self._base + low, buffer, low, high)
-        except Exception as problem:  # noqa: BLE001  # slaves are user code
-            return self._failure(f"{type(problem).__name__}: {problem}")
+        except Exception as error:  # noqa: BLE001  # slaves are user code
+            return self._refusal(error)
         if self._type == Verify and buffer[low:high] != self._sent[low:high]:
             return self._mismatch()
         return None
@@ -295,7 +420,23 @@ class Block:
 
     def _finish(self) -> None:
         """Take the answer of the access under way."""
-        self._end(self._outcome(), self._again)
+        transaction = self._transaction
+        if type(transaction) is Joined and transaction.succeeded and self._take_part(transaction):
+            self._transaction = None
+            self._fresh = True
+        else:
+            self._end(self._outcome(), self._again)
+
+    def _take_part(self, whole: Joined) -> bool:
+        """Use this block's part of the answer; returns False when that takes a closer look."""
+        if whole._type == Read:
+            if self.stagedHigh:
+                return False
+            self.image[:] = whole.data[self._place : self._place + self.size]
+        elif whole._type == Verify:
+            low, high, place = self._low, self._high, self._place
+            return whole.data[place : place + high - low] == self._sent[low:high]
+        return True
 
     def _again(self) -> BusError | None:
         """Repeat the last access and wait for it."""
@@ -325,12 +466,27 @@ class Block:
         if transaction is None:
             return None
         if not transaction.wait():
+            if isinstance(transaction, Joined) and self._worth_repeating(transaction):
+                self._request()
+                problem = self._outcome()
+                transaction.repeated(isinstance(problem, BusTimeout))
+                return problem
             return self._failure(transaction.errorText, transaction)
+        if isinstance(transaction, Joined) and self._type != Write:
+            low, high, place = self._low, self._high, self._place
+            received = self._received or self._new_received()
+            received[low:high] = transaction.data[place : place + high - low]
         if self._type == Read:
             self._take_received()
         elif self._type == Verify:
             return self._mismatch()
         return None
+
+    def _worth_repeating(self, whole: Joined) -> bool:
+        """Say whether this block is to ask alone for its part of a joined access that failed."""
+        if self._type == Write or whole.size() == self._high - self._low:
+            return False
+        return whole.worth_repeating()
 
     def _take_received(self) -> None:
         """Copy what was read into the image, except over bytes staged in the meantime."""

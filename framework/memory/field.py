@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sapwood.errors import VariableError
 from sapwood.memory.arrays import array_codec
 from sapwood.memory.model import Model
-from sapwood.memory.scalars import scalar_codec
+from sapwood.memory.scalars import scalar_getter, scalar_setter
 
 if TYPE_CHECKING:
     from sapwood.memory.block import Block
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Field", "FieldSpec"]
 
 
-@dataclass
+@dataclass(slots=True)
 class FieldSpec:
     """What a variable asks of the register layer.
 
@@ -30,9 +30,9 @@ class FieldSpec:
 
     name: str
     path: str
-    offset: list[int]
-    bitOffset: list[int]
-    bitSize: list[int]
+    offset: Sequence[int]
+    bitOffset: Sequence[int]
+    bitSize: Sequence[int]
     model: Model
     mode: str = "RW"
     overlapEn: bool = False
@@ -56,16 +56,16 @@ class FieldSpec:
             The lists differ in length.
         """
         lists = (self.offset, self.bitOffset, self.bitSize)
-        count = max(map(len, lists))
-        if count == 1:
+        if len(self.offset) == len(self.bitOffset) == len(self.bitSize) == 1:
             return [(self.offset[0], self.bitOffset[0], self.bitSize[0])]
+        count = max(map(len, lists))
         if any(len(values) not in (1, count) for values in lists):
             raise VariableError(
                 "Lists of offset, bitOffset and bitSize differ in length",
                 path=self.path,
                 seen=", ".join(str(len(values)) for values in lists),
             )
-        offset, bit, size = (values * count if len(values) == 1 else values for values in lists)
+        offset, bit, size = (list(values) * count if len(values) == 1 else values for values in lists)
         return list(zip(offset, bit, size, strict=True))
 
     def check(self) -> None:
@@ -108,6 +108,9 @@ class FieldSpec:
         )
 
 
+_COMPILED = ("get", "set", "check")
+
+
 class Field:
     """A variable's place in a block.
 
@@ -125,6 +128,10 @@ class Field:
     set(value, index=-1)
         Stage a value in the image: `VariableError` when it does not fit. Of an array a run of
         values from `index`, or one value.
+    check(value, index=-1)
+        Raise what `set` would raise, without staging anything.
+
+    These three are compiled when they are first used.
     """
 
     __slots__ = (
@@ -132,6 +139,7 @@ class Field:
         "bitOffset",
         "bitSize",
         "block",
+        "check",
         "get",
         "high",
         "low",
@@ -143,6 +151,7 @@ class Field:
 
     get: Callable[..., Any]
     set: Callable[..., None]
+    check: Callable[..., None]
 
     def __init__(
         self, spec: FieldSpec, block: Block, offset: int, pieces: list[tuple[int, int]], varBytes: int
@@ -154,7 +163,18 @@ class Field:
         self.bitSize = [spec.numValues * spec.valueBits] if spec.numValues else [size for _, size in pieces]
         self.varBytes = varBytes
         self.low, self.high = self._bytes_of(min(self.bitOffset), max([bit + size for bit, size in pieces]))
-        self.get, self.set = array_codec(self) if spec.numValues else scalar_codec(self)
+
+    def __getattr__(self, name: str) -> Any:
+        # Only a slot without a value comes here: the functions are not compiled yet.
+        if name not in _COMPILED:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name}")
+        if self.spec.numValues:
+            self.get, self.set, self.check = array_codec(self)
+        elif name == "get":
+            self.get = scalar_getter(self)
+        else:
+            self.set, self.check = scalar_setter(self)
+        return object.__getattribute__(self, name)
 
     def __repr__(self) -> str:
         return f"<Field {self.spec.path} at 0x{self.address:08x}>"

@@ -84,7 +84,7 @@ class Master:
         view = memoryview(data).cast("B")[offset:]
         request = Transaction(address, view[:size] if size else view, type, self._busTimeout)
         self._busRequests[request._id] = request
-        request.on_done(self._settle)
+        request.on_done(self._finished)
         issue(self._busSlave, request)
         return request._id
 
@@ -95,9 +95,9 @@ class Master:
             request = self._busRequests.get(one)
             if request is not None:
                 request.wait()
-                self._settle(request)
+                self._finished(request)
 
-    def _settle(self, request: Transaction) -> None:
+    def _finished(self, request: Transaction) -> None:
         """Forget a request that has ended, but not its failure."""
         self._busRequests.pop(request._id, None)
         if request._text:

@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sapwood.errors import VariableError
 from sapwood.memory.model import Model
 
 if TYPE_CHECKING:
     from sapwood.memory.field import Field
 
-__all__ = ["scalar_codec"]
+__all__ = ["scalar_getter", "scalar_setter"]
 
 Getter = Callable[..., Any]
 Setter = Callable[..., None]
 _CONVERSION = (TypeError, ValueError, OverflowError)
 
 
-def scalar_codec(field: Field) -> tuple[Getter, Setter]:
-    """Return the functions that get and stage the value of `field`."""
+def _whole_at(field: Field) -> tuple[struct.Struct, int] | None:
+    """Return how ``struct`` finds the value, and at which byte; None where it cannot."""
+    code, pieces = field.spec.model.struct_format(), field.pieces
+    if code is None or len(pieces) > 1 or pieces[0][0] & 7:
+        return None
+    return _struct(code), pieces[0][0] >> 3
+
+
+_struct = functools.cache(struct.Struct)
+
+
+def scalar_getter(field: Field) -> Getter:
+    """Return the function that gets the value of `field`."""
     image, model, pieces = field.block.image, field.spec.model, field.pieces
-    code = model.struct_format()
-    if code is not None and len(pieces) == 1 and not pieces[0][0] & 7:
-        return _whole(field, struct.Struct(code), pieces[0][0] >> 3)
-    get = (
-        _bits_getter(image, model, pieces[0][0]) if len(pieces) == 1 else _pieces_getter(image, model, pieces)
-    )
-    return get, _setter(field, _bits_store(image, pieces))
+    whole = _whole_at(field)
+    if whole is not None:
+        unpack, start = whole[0].unpack_from, whole[1]
+        return lambda index=-1: unpack(image, start)[0]
+    if len(pieces) == 1:
+        return _bits_getter(image, model, pieces[0][0])
+    return _pieces_getter(image, model, pieces)
+
+
+def scalar_setter(field: Field) -> tuple[Setter, Setter]:
+    """Return the functions that stage and check a value of `field`."""
+    whole = _whole_at(field)
+    if whole is not None:
+        return _whole_setter(field, *whole)
+    return _bits_setter(field, _bits_store(field.block.image, field.pieces))
 
 
 def _staged_range(field: Field) -> tuple[int, int]:
@@ -38,26 +57,39 @@ def _staged_range(field: Field) -> tuple[int, int]:
     return field.low, field.high
 
 
-def _whole(field: Field, form: struct.Struct, start: int) -> tuple[Getter, Setter]:
-    """Return the functions for a value that ``struct`` finds at byte `start`."""
+def _fitting(field: Field) -> Callable[[Any], Any]:
+    """Return the function that brings a value to the type of the model, within the limits."""
+    model = field.spec.model
+    minimum, maximum = field.spec.limits()
+    bounded = minimum is not None and maximum is not None
+    kind = model.pytype
+
+    def fit(value: Any) -> Any:
+        try:
+            if type(value) is not kind:
+                value = model.normalize(value)
+            outside = bounded and (value < minimum or value > maximum)
+        except _CONVERSION as problem:
+            raise field.unfit(value, problem) from problem
+        if outside:
+            raise field.out_of_range(value, minimum, maximum)
+        return value
+
+    return fit
+
+
+def _whole_setter(field: Field, form: struct.Struct, start: int) -> tuple[Setter, Setter]:
+    """Return the functions that stage and check a value that ``struct`` finds at byte `start`."""
     block = field.block
     low, high = _staged_range(field)
     lock, image, model = block.lock, block.image, field.spec.model
     minimum, maximum = field.spec.limits()
-    kind = model.pytype
-    unpack, pack = form.unpack_from, form.pack_into
-
-    def get(index: int = -1) -> Any:
-        return unpack(image, start)[0]
+    kind, fit = model.pytype, _fitting(field)
+    pack = form.pack_into
 
     def stage(value: Any, index: int = -1) -> None:
-        if type(value) is not kind:
-            try:
-                value = model.normalize(value)
-            except _CONVERSION as problem:
-                raise field.unfit(value, problem) from problem
-        if value < minimum or value > maximum:
-            raise field.out_of_range(value, minimum, maximum)
+        if type(value) is not kind or value < minimum or value > maximum:
+            value = fit(value)
         with lock:
             pack(image, start, value)
             if low < block.stagedLow:
@@ -65,29 +97,30 @@ def _whole(field: Field, form: struct.Struct, start: int) -> tuple[Getter, Sette
             if high > block.stagedHigh:
                 block.stagedHigh = high
 
-    return get, stage
+    def check(value: Any, index: int = -1) -> None:
+        fit(value)
+
+    return stage, check
 
 
-def _setter(field: Field, store: Callable[[int], None]) -> Setter:
-    """Return the function that stages a value by its raw integer."""
+def _bits_setter(field: Field, store: Callable[[int], None]) -> tuple[Setter, Setter]:
+    """Return the functions that stage a value by its raw integer, and that only check it."""
     block = field.block
     low, high = _staged_range(field)
-    lock, model = block.lock, field.spec.model
-    minimum, maximum = field.spec.limits()
-    bounded = minimum is not None and maximum is not None
-    kind, encode = model.pytype, model.encode
+    lock, fit, encode = block.lock, _fitting(field), field.spec.model.encode
+
+    def raw_of(value: Any) -> int:
+        fitting = fit(value)
+        try:
+            return encode(fitting)
+        except _CONVERSION as problem:
+            raise field.unfit(value, problem) from problem
+
+    def check(value: Any, index: int = -1) -> None:
+        raw_of(value)
 
     def stage(value: Any, index: int = -1) -> None:
-        try:
-            if type(value) is not kind:
-                value = model.normalize(value)
-            if bounded and (value < minimum or value > maximum):
-                raise field.out_of_range(value, minimum, maximum)
-            raw = encode(value)
-        except _CONVERSION as problem:
-            if isinstance(problem, VariableError):
-                raise
-            raise field.unfit(value, problem) from problem
+        raw = raw_of(value)
         with lock:
             store(raw)
             if low < block.stagedLow:
@@ -95,7 +128,7 @@ def _setter(field: Field, store: Callable[[int], None]) -> Setter:
             if high > block.stagedHigh:
                 block.stagedHigh = high
 
-    return stage
+    return stage, check
 
 
 def _bits_getter(image: bytearray, model: Model, bit: int) -> Getter:

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["DEFAULT_TIMEOUT_S", "Post", "Read", "Transaction", "Verify", "Write"]
+__all__ = ["DEFAULT_TIMEOUT_S", "Joined", "Post", "Read", "Transaction", "Verify", "Write"]
 
 Read, Write, Post, Verify = 1, 2, 3, 4
 
 DEFAULT_TIMEOUT_S = 1.0
 """How long an answer is waited for when nobody says otherwise (s)."""
+
+SILENT_REPEATS = 2
+"""After so many repeated parts of a failed joined read that nobody answered the others are given up."""
 
 _OPEN, _DONE, _FAILED, _EXPIRED = 0, 1, 2, 3
 
@@ -208,3 +211,28 @@ class Transaction:
                 self._waiter.wait(left)
         if self._state == _OPEN:
             self.expire()
+
+
+class Joined(Transaction):
+    """One access in place of those of several neighbouring blocks; each takes its part of the answer.
+
+    The blocks wait for it from the moment they have joined; its data is given when it is sent.
+    """
+
+    _expiries = 0
+
+    def __init__(self, address: int, type: int, timeout: float) -> None:
+        super().__init__(address, memoryview(b""), type, timeout)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the slave has reported success."""
+        return self._state == _DONE
+
+    def worth_repeating(self) -> bool:
+        """Say whether a block may repeat its part of a failed read: not on a bus that stays silent."""
+        return self._expiries < SILENT_REPEATS
+
+    def repeated(self, expired: bool) -> None:
+        """Note how a repeated part ended."""
+        self._expiries += expired

@@ -63,15 +63,17 @@ def waitTransaction(block: Any) -> None:
     block.waitTransaction()
 
 
-def _waiting(actions: Iterable[Callable[[], None]], what: str) -> None:
-    """Do all `actions`, then raise what went wrong."""
-    problems: list[Exception] = []
-    for action in actions:
-        try:
-            action()
-        except (BusError, ExceptionGroup) as problem:
-            inner = getattr(problem, "problems", None)
-            problems.extend(inner if inner else [problem])
+def _attempt(problems: list[Exception], action: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+    """Do `action`; what fails on the bus is added to `problems`, one by one."""
+    try:
+        action(*args, **kwargs)
+    except BusError as problem:
+        single = [one for one in problem.problems if isinstance(one, BusError)]
+        problems.extend(single or [problem])
+
+
+def _report(problems: list[Exception], what: str) -> None:
+    """Raise the only one of `problems` itself, or one error that lists them all."""
     if problems:
         raise combine(f"{len(problems)} accesses failed in {what}", problems, BusError)
 
@@ -96,7 +98,10 @@ def readBlocks(blocks: Iterable[Any], waitEach: bool = False) -> None:
 
 def waitBlocks(blocks: Iterable[Any]) -> None:
     """Wait for the transactions of all `blocks`, then raise what went wrong in any of them."""
-    _waiting((block.waitTransaction for block in blocks), "a list of blocks")
+    problems: list[Exception] = []
+    for block in blocks:
+        _attempt(problems, block.waitTransaction)
+    _report(problems, "a list of blocks")
 
 
 def writeAndVerifyBlocks(blocks: Iterable[Any], force: bool = False, waitEach: bool = False) -> None:
@@ -125,6 +130,7 @@ class BulkOperations:
     _forceWaitEach: bool
     _path: str
     _devices: dict[str, Any]
+    _root: Any
 
     @property
     def forceWaitEach(self) -> bool:
@@ -142,10 +148,20 @@ class BulkOperations:
             for block in blocks:
                 startTransaction(block, type=type, forceWr=force, wait=True)
             return
+        hardware = []
         for block in blocks:
-            if not isinstance(block, Block):
+            if isinstance(block, Block):
+                hardware.append(block)
+            else:
                 block.startTransaction(type, force=force)
-        startTransactions([block for block in blocks if isinstance(block, Block)], type, force=force)
+        startTransactions(hardware, type, force=force)
+
+    def _start_below(self, method: str, wait: bool, **request: Any) -> None:
+        """Call `method` of the devices below."""
+        if wait:
+            request["waitEach"] = True
+        for device in self._devices.values():
+            getattr(device, method)(recurse=True, **request)
 
     def writeBlocks(
         self,
@@ -178,9 +194,7 @@ class BulkOperations:
             return
         self._start_all(Write, wait, force)
         if recurse:
-            extra = {"waitEach": True} if wait else {}
-            for device in self._devices.values():
-                device.writeBlocks(force=force, recurse=True, **extra)
+            self._start_below("writeBlocks", wait, force=force)
 
     def verifyBlocks(
         self,
@@ -197,9 +211,7 @@ class BulkOperations:
             return
         self._start_all(Verify, wait)
         if recurse:
-            extra = {"waitEach": True} if wait else {}
-            for device in self._devices.values():
-                device.verifyBlocks(recurse=True, **extra)
+            self._start_below("verifyBlocks", wait)
 
     def readBlocks(
         self,
@@ -217,9 +229,7 @@ class BulkOperations:
             return
         self._start_all(Read, wait)
         if recurse:
-            extra = {"waitEach": True} if wait else {}
-            for device in self._devices.values():
-                device.readBlocks(recurse=True, **extra)
+            self._start_below("readBlocks", wait)
 
     def waitBlocks(self, *, recurse: bool = True, variable: Any = None) -> None:
         """Wait for the requested transactions and publish; raises what went wrong in any block.
@@ -232,17 +242,33 @@ class BulkOperations:
         if variable is not None:
             variable._block.waitTransaction()
             return
-        actions = [block.waitTransaction for block in self._blocks]
+        problems: list[Exception] = []
+        fresh = []
+        for block in self._blocks:
+            problem, told = block.settle()
+            if told:
+                fresh.append(block)
+            if problem is not None:
+                problems.append(problem)
+        if fresh:
+            self._publish_blocks(fresh)
         if recurse:
-            actions += [device._waitAll for device in self._devices.values()]
-        _waiting(actions, self._path)
+            for device in self._devices.values():
+                _attempt(problems, device._wait_hook, recurse=True)
+        _report(problems, self._path)
+
+    def _publish_blocks(self, blocks: list[Any]) -> None:
+        """Publish the variables of `blocks`, which an access has succeeded in."""
+        told = [block for block in blocks if block.told is not None]
+        if len(told) < len(blocks):
+            for block in blocks:
+                if block.told is None:
+                    block.onUpdate(block)
+        self._root._updates.publish_blocks(told)
 
     def checkBlocks(self, *, recurse: bool = True, variable: Any = None) -> None:
         """Former name of `waitBlocks`."""
         self.waitBlocks(recurse=recurse, variable=variable)
-
-    def _waitAll(self) -> None:
-        self._wait_hook(recurse=True)
 
     @property
     def _wait_hook(self) -> Callable[..., None]:

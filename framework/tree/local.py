@@ -53,6 +53,11 @@ class LocalBlock:
             self._due = False
             self.variable._queueUpdate()
 
+    def settle(self) -> tuple[None, bool]:
+        """Publish the variable if that is due; nothing can have gone wrong."""
+        self.waitTransaction()
+        return None, False
+
 
 class LocalVariable(InPlace, BaseVariable):
     """A value that lives in the program.

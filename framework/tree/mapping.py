@@ -18,15 +18,16 @@ def build(device: Any, variables: Sequence[Any], custom: Sequence[Any]) -> list[
     """
     if not variables and not custom:
         return []
-    updates = device._root._updates
+    publish = device._root._updates.publish_block
     blocks = build_blocks([variable._spec() for variable in variables], device, device._path, custom)
     timeout = device._root._timeout
     for block in blocks:
         for field in block.fields:
             field.spec.owner._place(field)
-        told = [field.spec.owner for field in block.fields if field.spec.updateNotify]
+        told = dict.fromkeys([field.spec.owner for field in block.fields if field.spec.updateNotify])
         if told:
-            block.onUpdate = updates.publisher(told)
+            block.told = told
+            block.onUpdate = publish
         if timeout != DEFAULT_TIMEOUT_S:
             block.set_timeout(timeout)
     return list(blocks)

@@ -6,6 +6,7 @@ import itertools
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from sapwood.errors import NodeError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Node"]
 
 _SPECIAL = re.compile(r"[^\w\[\]]")
+_NONE: Any = MappingProxyType({})
 _counter = itertools.count(1)
 _built = 0
 
@@ -47,6 +49,17 @@ class Node:
     isCommand = False
     _logFamily: ClassVar[str] = "Node"
 
+    # Trees have very many nodes: what is as usual stays on the class, and only devices hold dicts.
+    _expand = True
+    _guiGroup: str | None = None
+    _groups: tuple[str, ...] = ()
+    _nodes: dict[str, Node] = _NONE
+    _arrays: dict[str, dict[int, Any]] = _NONE
+    _owner: Node | None = None
+    _parent: Any = None
+    _root: Any = None
+    _logger: logging.Logger | None = None
+
     def __init__(
         self,
         *,
@@ -62,17 +75,17 @@ class Node:
         self._name: str = name
         self._path: str = name
         self._description = description
-        self._expand = expand
-        self._guiGroup = guiGroup
-        self._groups: list[str] = as_groups(groups)
+        if not expand:
+            self._expand = expand
+        if guiGroup is not None:
+            self._guiGroup = guiGroup
+        if groups:
+            self._groups = tuple(as_groups(groups))
         if hidden and "Hidden" not in self._groups:
-            self._groups.append("Hidden")
-        self._nodes: dict[str, Node] = {}
-        self._arrays: dict[str, dict[int, Any]] = {}
-        self._owner: Node | None = None
-        self._parent: Any = None
-        self._root: Any = None
-        self._logger: logging.Logger | None = None
+            self._groups += ("Hidden",)
+        if self.isDevice:
+            self._nodes = {}
+            self._arrays = {}
 
     # ---- what it is
 
@@ -174,14 +187,13 @@ class Node:
     def addToGroup(self, group: str) -> None:
         """Put this node and all below it into `group`."""
         if group not in self._groups:
-            self._groups.append(group)
+            self._groups += (group,)
         for node in self._nodes.values():
             node.addToGroup(group)
 
     def removeFromGroup(self, group: str) -> None:
         """Take this node, but not those below it, out of `group`."""
-        if group in self._groups:
-            self._groups.remove(group)
+        self._groups = tuple(one for one in self._groups if one != group)
 
     @property
     def hidden(self) -> bool:
@@ -358,10 +370,11 @@ class Node:
         self._parent = parent
         self._root = root
         self._path = f"{parent._path}.{self._name}" if parent is not self else self._name
-        self._logger = None
-        for group in parent._groups:
-            if group not in self._groups:
-                self._groups.append(group)
+        if self._logger is not None:
+            self._logger = None  # its name was without the path
+        if parent._groups:
+            own = self._groups
+            self._groups = own + tuple(group for group in parent._groups if group not in own)
 
     def _finishInit(self) -> None:
         """Complete what needs the whole tree; called once, after all nodes are attached."""

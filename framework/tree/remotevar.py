@@ -9,7 +9,6 @@ import numpy as np
 
 from sapwood.errors import VariableError
 from sapwood.memory import FieldSpec, Model, Read, UInt, Verify, Write
-from sapwood.tree.fieldcheck import check
 from sapwood.tree.variable import BOOL_TEXTS, BaseVariable, waits
 
 __all__ = ["RemoteVariable"]
@@ -22,9 +21,11 @@ class _Unplaced:
         raise VariableError("The registers are not mapped: the tree has not been started")
 
 
-def _numbers(value: int | Iterable[int]) -> list[int]:
-    """Return one number or several as a list."""
-    return [int(item) for item in value] if isinstance(value, Iterable) else [int(value)]
+def _numbers(value: int | Iterable[int]) -> tuple[int, ...]:
+    """Return one number or several as a tuple."""
+    if type(value) is int:
+        return (value,)
+    return tuple(int(item) for item in value) if isinstance(value, Iterable) else (int(value),)
 
 
 class RemoteVariable(BaseVariable):
@@ -84,8 +85,8 @@ class RemoteVariable(BaseVariable):
         retryCount: int = 0,
         **kwargs: Any,
     ) -> None:
-        sizes = [numValues * valueBits] if numValues else _numbers(bitSize)
-        self._base = model = _model(name, base, valueBits if numValues else sum(sizes), sizes)
+        sizes = (numValues * valueBits,) if numValues else _numbers(bitSize)
+        model = _model(name, base, valueBits if numValues else sum(sizes), sizes)
         if numValues:
             _check_array(name, model, valueBits, valueStride)
         if disp is None:
@@ -101,30 +102,27 @@ class RemoteVariable(BaseVariable):
             raise VariableError(
                 f"Invalid use of enum with value of type {type(value)} in variable {name}", path=name
             )
-        self._default = value
-        self._nativeType = np.ndarray if numValues else model.pytype
-        self._ndType = model.ndType if numValues else None
-        self._shape = (numValues,)
+        if value is not None:
+            self._default = value
+        self._nativeType = model.pytype
+        if numValues:
+            self._nativeType, self._ndType, self._shape = np.ndarray, model.ndType, (numValues,)
         low, high = model.minValue(), model.maxValue()
         self._minimum = low if minimum is None or (low is not None and minimum < low) else minimum
         self._maximum = high if maximum is None or (high is not None and maximum > high) else maximum
-        self._offset = _numbers(offset)
-        self._bitSize = sizes
-        self._bitOffset = _numbers(bitOffset)
-        self._numValues = numValues
-        self._valueBits = valueBits
-        self._valueStride = valueStride
-        self._overlapEn = overlapEn
-        self._verify = verify
-        self._retryCount = retryCount
+        self._wanted = FieldSpec(
+            name, name, _numbers(offset), _numbers(bitOffset), sizes, model, self._mode, overlapEn, verify,
+            self._bulkOpEn, self._updateNotify, retryCount, numValues, valueBits, valueStride,
+            self._minimum, self._maximum, self,
+        )  # fmt: skip
 
     def _spec(self) -> FieldSpec:
         """Return what this variable asks of the register layer."""
-        return FieldSpec(
-            self._name, self._path, self._offset, self._bitOffset, self._bitSize, self._base, self._mode,
-            self._overlapEn, self._verify, self._bulkOpEn, self._updateNotify, self._retryCount,
-            self._numValues, self._valueBits, self._valueStride, self._minimum, self._maximum, self,
-        )  # fmt: skip
+        wanted = self._wanted
+        wanted.path, wanted.mode = self._path, self._mode
+        wanted.bulkOpEn, wanted.updateNotify = self._bulkOpEn, self._updateNotify
+        wanted.minimum, wanted.maximum = self._minimum, self._maximum
+        return wanted
 
     def _place(self, field: Any) -> None:
         """Take the place in a block that the register layer has given."""
@@ -194,7 +192,7 @@ class RemoteVariable(BaseVariable):
         self._block.startTransaction(Read, field=self._field, index=index)
 
     def _check(self, value: Any, index: int = -1) -> None:
-        check(self._field, value, index)
+        self._field.check(value, index)
 
     # ---- where it is
 
@@ -215,17 +213,17 @@ class RemoteVariable(BaseVariable):
     @property
     def offset(self) -> int:
         """Byte offset from the device, aligned to the bus' access size once the tree has started."""
-        return int(self._field.offset) if self._placed else min(self._offset)
+        return int(self._field.offset) if self._placed else min(self._wanted.offset)
 
     @property
     def bitOffset(self) -> list[int]:
         """First bit of each piece, counted from `offset`."""
-        return list(self._field.bitOffset) if self._placed else self._bitOffset
+        return list(self._field.bitOffset if self._placed else self._wanted.bitOffset)
 
     @property
     def bitSize(self) -> list[int]:
         """Bits of each piece."""
-        return list(self._field.bitSize) if self._placed else self._bitSize
+        return list(self._field.bitSize if self._placed else self._wanted.bitSize)
 
     @property
     def varBytes(self) -> int:
@@ -235,32 +233,32 @@ class RemoteVariable(BaseVariable):
     @property
     def numValues(self) -> int:
         """Elements of the array, 0 for a scalar."""
-        return self._numValues
+        return self._wanted.numValues
 
     @property
     def valueBits(self) -> int:
         """Bits of one element."""
-        return self._valueBits
+        return self._wanted.valueBits
 
     @property
     def valueStride(self) -> int:
         """Bits from one element to the next."""
-        return self._valueStride
+        return self._wanted.valueStride
 
     @property
     def retryCount(self) -> int:
         """How often a failed access is repeated."""
-        return self._retryCount
+        return self._wanted.retryCount
 
     @property
     def verifyEn(self) -> bool:
         """Whether writes are verified."""
-        return self._verify
+        return self._wanted.verify
 
     @property
     def overlapEn(self) -> bool:
         """Whether bits may be shared."""
-        return self._overlapEn
+        return self._wanted.overlapEn
 
     @property
     def bulkEn(self) -> bool:
@@ -270,14 +268,15 @@ class RemoteVariable(BaseVariable):
     @property
     def base(self) -> Model:
         """The model of the value."""
-        return self._base
+        return self._wanted.model
 
     @property
     def typeStr(self) -> str:
         """Name of the model; type and length of an array."""
         if self._typeStr != "Unknown":
             return self._typeStr
-        return f"{self._ndType}({self._numValues},)" if self._numValues else self._base.name
+        wanted = self._wanted
+        return f"{self._ndType}({wanted.numValues},)" if wanted.numValues else wanted.model.name
 
     def _finishInit(self) -> None:
         if self._default is not None:
@@ -286,7 +285,7 @@ class RemoteVariable(BaseVariable):
             self._register_poll()
 
 
-def _model(name: str, base: Any, bits: int, sizes: list[int]) -> Model:
+def _model(name: str, base: Any, bits: int, sizes: tuple[int, ...]) -> Model:
     """Return the model instance for a variable of `bits` bits in pieces of `sizes`."""
     if not all(sizes) and not isinstance(base, Model):
         raise VariableError(f"BitSize of 0 is invalid for variable {name}", path=name)

@@ -6,12 +6,13 @@ import copy
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sapwood.memory import Block
 from sapwood.tree.groups import GroupFilter, Groups
 from sapwood.tree.value import VariableValue
 
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["BatchListener", "UpdateGroup", "UpdateWorker"]
 
 BatchListener = Callable[[dict[str, VariableValue]], Any]
-Batch = dict["BaseVariable", None]
+Batch = dict["BaseVariable | Block", None]
+"""What changed, in order: variables, and blocks that stand for the variables in their ``told``."""
+
+Variables = dict["BaseVariable", None]
 
 HEARTBEAT_S = 1.0
 """How often the worker calls its heartbeat (s)."""
@@ -121,22 +125,29 @@ class UpdateWorker:
             if self._local.period:
                 self._flush_if_due()
 
-    def publisher(self, variables: Iterable[BaseVariable]) -> Callable[[Any], None]:
-        """Return a function (its argument is ignored) that publishes `variables` as one batch."""
-        told: Batch = dict.fromkeys(variables)
-        local = self._local
+    def publish_block(self, block: Block) -> None:
+        """Publish the variables that `block` was given in ``told``, as one batch."""
+        batch = self._local.batch
+        if batch is None:
+            if self._open and (
+                self._listeners or any(one._functions or one._followers for one in block.told)
+            ):
+                self._queue.put(block)
+        else:
+            batch[block] = None
+            if self._local.period:
+                self._flush_if_due()
 
-        def publish(block: Any) -> None:
-            batch = local.batch
-            if batch is None:
-                if self._open and (self._listeners or any(one._functions or one._followers for one in told)):
-                    self._queue.put(told)
-            else:
-                batch.update(told)
-                if local.period:
-                    self._flush_if_due()
-
-        return publish
+    def publish_blocks(self, blocks: list[Block]) -> None:
+        """Publish the variables of several blocks: as one batch each, or into this thread's group."""
+        batch = self._local.batch
+        if batch is None:
+            for block in blocks:
+                self.publish_block(block)
+        else:
+            batch.update(dict.fromkeys(blocks))
+            if self._local.period:
+                self._flush_if_due()
 
     def _flush_if_due(self) -> None:
         local, now = self._local, time.monotonic()
@@ -270,15 +281,15 @@ class UpdateWorker:
                 if isinstance(item, threading.Event):
                     item.set()
                 else:
-                    self._deliver(item if isinstance(item, dict) else {item: None})
+                    self._deliver(item if isinstance(item, dict) else (item,))
         finally:
             self._open = False
 
-    def _deliver(self, changed: Batch) -> None:
+    def _deliver(self, changed: Iterable[BaseVariable | Block]) -> None:
         listeners = self._listeners
         values: dict[str, VariableValue] = {}
-        groups: dict[str, list[str]] = {}
-        for variable in _with_followers(changed):
+        groups: dict[str, Sequence[str]] = {}
+        for variable in _with_followers(_variables(changed, everything=bool(listeners))):
             functions = variable._functions
             if not functions and not listeners:
                 continue
@@ -293,7 +304,7 @@ class UpdateWorker:
                 self._told.pop(variable, None)
             values[path] = value
             groups[path] = variable._groups
-            for function in tuple(functions):
+            for function in functions:
                 self._guard(function, path, quiet, path, value)
         if not values:
             return
@@ -332,9 +343,25 @@ def _same(old: Any, new: Any) -> bool:
     return bool(old == new)
 
 
-def _with_followers(changed: Batch) -> Batch:
+def _variables(changed: Iterable[BaseVariable | Block], *, everything: bool) -> Variables:
+    """Return the variables in `changed`; of its blocks all, or only those that anybody follows."""
+    found: Variables = {}
+    for one in changed:
+        if isinstance(one, Block):
+            if everything:
+                found.update(one.told)
+                continue
+            for variable in one.told:
+                if variable._functions or variable._followers:
+                    found[variable] = None
+        else:
+            found[one] = None
+    return found
+
+
+def _with_followers(changed: Variables) -> Variables:
     """Return `changed` with the variables that follow them, and those that follow these, at the end."""
-    found: Batch | None = None
+    found: Variables | None = None
     todo = [variable for variable in changed if variable._followers]
     while todo:
         if found is None:

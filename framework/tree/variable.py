@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,9 +22,11 @@ __all__ = ["BaseVariable", "Listener", "waits"]
 
 Listener = Callable[[str, VariableValue], Any]
 
+_NO_LIMITS = (None, None, None, None)
 _MODES = ("RW", "RO", "WO")
 _DIGITS = re.compile(r":\d*\.(\d+)f")
-BOOL_TEXTS = {False: "False", True: "True"}
+BOOL_TEXTS: dict[Any, str] = {False: "False", True: "True"}
+_BOOL_VALUES: dict[str, Any] = {text: value for value, text in BOOL_TEXTS.items()}
 
 
 def waits(wait: bool | None, check: bool | None) -> bool:
@@ -87,6 +90,25 @@ class BaseVariable(Node):
     )  # fmt: skip
     _block: Any = None
     _direct = True
+    _mode = "RW"
+    _default: Any = None
+    _units: str | None = None
+    _minimum: Any = None
+    _maximum: Any = None
+    _pollInterval: float = 0
+    _updateNotify = True
+    _typeStr = "Unknown"
+    _bulkOpEn = True
+    _extra: Mapping[str, Any] = MappingProxyType({})
+    _dependencies: tuple[BaseVariable, ...] = ()
+    _functions: tuple[Listener, ...] = ()
+    _followers: tuple[BaseVariable, ...] = ()
+    _limits: Limits | None = None
+    _enum: dict[Any, str] | None = None
+    _revEnum: dict[str, Any] | None = None
+    _nativeType: type | None = None
+    _ndType: np.dtype[Any] | None = None
+    _shape: tuple[int, ...] = ()
 
     def __init__(
         self,
@@ -117,40 +139,47 @@ class BaseVariable(Node):
         if mode not in _MODES:
             raise VariableError(f"Invalid variable mode {mode}. Supported: RW, RO, WO", path=name)
         self._mode = mode
-        self._default = value
-        self._units = units
-        self._minimum = minimum
-        self._maximum = maximum
         self._pollInterval = pollInterval
-        self._updateNotify = updateNotify
-        self._typeStr = typeStr
-        self._bulkOpEn = bulkOpEn
-        self._extra = kwargs
-        self._dependencies: list[BaseVariable] = []
-        self._functions: list[Listener] = []
-        self._followers: list[BaseVariable] = []
+        self._updateNotify = bool(updateNotify)
+        self._bulkOpEn = bool(bulkOpEn)
+        if units is not None:
+            self._units = units
+        if minimum is not None:
+            self._minimum = minimum
+        if maximum is not None:
+            self._maximum = maximum
+        if typeStr != "Unknown":
+            self._typeStr = typeStr
         limits = (lowWarning, lowAlarm, highWarning, highAlarm)
-        self._limits = None if limits == (None, None, None, None) else Limits(*limits)
-        self._nativeType: type | None = None
-        self._ndType: np.dtype[Any] | None = None
-        self._shape: tuple[int, ...] = ()
+        if limits != _NO_LIMITS:
+            self._limits = Limits(*limits)
         if value is not None:
+            self._default = value
             self._learn(value)
         self._set_texts(disp, enum)
-        for keyword in kwargs:
-            self._warn_of(keyword)
+        if kwargs:
+            self._extra = kwargs
+            for keyword in kwargs:
+                self._warn_of(keyword)
 
     def _set_texts(self, disp: Any, enum: Mapping[Any, str] | None) -> None:
-        if isinstance(disp, Mapping):
+        if isinstance(disp, str):
+            if enum is None and self._nativeType is bool:
+                enum = BOOL_TEXTS
+        elif isinstance(disp, Mapping):
             enum = disp
-        elif not isinstance(disp, str):
+        else:
             enum = {item: str(item) for item in disp}
-        elif enum is None and self._nativeType is bool:
-            enum = BOOL_TEXTS
-        self._disp = disp if enum is None else "enum"
-        self._enum = None if enum is None else dict(enum)
-        self._revEnum = None if enum is None else {text: value for value, text in enum.items()}
-        if enum is not None and self._nativeType in (list, dict, np.ndarray):
+        if enum is None:
+            self._disp = str(disp)
+            return
+        self._disp = "enum"
+        if enum is BOOL_TEXTS:
+            self._enum, self._revEnum = BOOL_TEXTS, _BOOL_VALUES
+        else:
+            self._enum = dict(enum)
+            self._revEnum = {text: value for value, text in enum.items()}
+        if self._nativeType in (list, dict, np.ndarray):
             raise VariableError(
                 f"Invalid use of enum with value of type {self._nativeType} in variable {self._name}",
                 path=self._path,
@@ -180,12 +209,12 @@ class BaseVariable(Node):
     @property
     def enum(self) -> dict[Any, str] | None:
         """Texts by value."""
-        return self._enum
+        return None if self._enum is None else dict(self._enum)
 
     @property
     def revEnum(self) -> dict[str, Any] | None:
         """Values by text."""
-        return self._revEnum
+        return None if self._revEnum is None else dict(self._revEnum)
 
     @property
     def enumYaml(self) -> str:
@@ -264,7 +293,7 @@ class BaseVariable(Node):
     @property
     def dependencies(self) -> list[BaseVariable]:
         """Variables whose updates this one follows."""
-        return self._dependencies
+        return list(self._dependencies)
 
     @property
     def lock(self) -> Any:
@@ -431,19 +460,23 @@ class BaseVariable(Node):
 
     def addListener(self, listener: Listener | BaseVariable) -> None:
         """Call ``listener(path, VariableValue)`` on each update, or update the variable `listener` too."""
-        known: list[Any] = self._followers if isinstance(listener, BaseVariable) else self._functions
-        if not any(one is listener or _same_method(one, listener) for one in known):
-            known.append(listener)
+        if isinstance(listener, BaseVariable):
+            if not any(one is listener for one in self._followers):
+                self._followers += (listener,)
+        elif not any(one is listener or _same_method(one, listener) for one in self._functions):
+            self._functions += (listener,)
 
     def delListener(self, listener: Listener | BaseVariable) -> None:
         """Undo `addListener`."""
-        known: list[Any] = self._followers if isinstance(listener, BaseVariable) else self._functions
-        known[:] = [one for one in known if not (one is listener or _same_method(one, listener))]
+        self._followers = tuple(one for one in self._followers if one is not listener)
+        self._functions = tuple(
+            one for one in self._functions if not (one is listener or _same_method(one, listener))
+        )
 
     def addDependency(self, dep: BaseVariable) -> None:
         """Follow the updates of `dep`."""
         if not any(one is dep for one in self._dependencies):
-            self._dependencies.append(dep)
+            self._dependencies += (dep,)
             dep.addListener(self)
 
     def _queueUpdate(self) -> None:

@@ -76,8 +76,8 @@ def test_children_are_attributes(dev: pr.Device) -> None:
 
 
 def test_a_half_built_node_does_not_recurse() -> None:
-    with pytest.raises(AttributeError, match="has no attribute _nodes"):
-        _ = pr.Device.__new__(pr.Device)._nodes
+    with pytest.raises(AttributeError, match="has no attribute _path"):
+        _ = pr.Device.__new__(pr.Device)._path
 
 
 @pytest.mark.parametrize("name", ["u", "address", "add", "set", "a", "enable"])

@@ -287,7 +287,7 @@ class TestVariableWait:
         top.D.lf.set(1)
         assert wait.wait()
         assert {var.name: value.value for var, value in wait.get_values().items()} == {"l": 9, "lf": 1.0}
-        assert top.D.l._functions == []
+        assert top.D.l._functions == ()
         wait.arm()
         top.D.l.set(10)
         top.D.lf.set(2)
