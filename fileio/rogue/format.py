@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Literal
+from typing import Any, Literal
 
 from sapwood.errors import FileError
 from sapwood.fileio.chain import chain_of
@@ -13,6 +13,7 @@ from sapwood.fileio.mapped import MappedFile
 from sapwood.fileio.partfile import complete_file
 from sapwood.fileio.rogue.decode import walk_file
 from sapwood.fileio.rogue.reader import AUTO, RawReader, RogueReader
+from sapwood.fileio.rogue.sink import RogueSink
 
 __all__ = ["ROGUE", "ROGUE_RAW", "RogueFormat", "RogueRawFormat"]
 
@@ -45,6 +46,10 @@ class RogueFormat(Format):
     ) -> RogueReader:
         """Open the recording that `path` names; `single`: that file alone, not its chain."""
         return RogueReader(chain_of(path, single=single), config_channel)
+
+    def create(self, path: PathLike, **options: Any) -> RogueSink:
+        """Begin a framed file, of tables that hold frames."""
+        return RogueSink(path)
 
     def verify(self, path: PathLike, *, single: bool = False) -> Report:
         """Walk all records; bytes behind the last whole one are the loss."""

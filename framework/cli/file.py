@@ -202,7 +202,7 @@ def _problems(reader: Any) -> list[str]:
 @_reading_options
 @json_option
 def convert(src: str, dst: str, overwrite: bool, as_json: bool, **options: Any) -> None:
-    """Write the recording SRC as DST; the ending of DST (.npz, .csv) says in which format.
+    """Write the recording SRC as DST; the ending of DST (.npz, .csv, .dat) says in which format.
 
     DST appears under its name when it is complete. A damaged SRC gives what is whole in it, and exit
     code 3.

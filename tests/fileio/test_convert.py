@@ -1,4 +1,4 @@
-"""Conversion to NumPy archives and to text."""
+"""Conversion to NumPy archives, to text and to Rogue files."""
 
 from __future__ import annotations
 
@@ -69,6 +69,45 @@ def test_raw_files_and_chains_as_npz(
     assert listed(tmp_path / "chain.npz") == [item for part in parts for item in part]
 
 
+def test_every_golden_file_as_rogue_file(
+    golden_rogue: Path, rogue_manifest: dict[str, Any], tmp_path: Path
+) -> None:
+    """What is whole comes out byte for byte; the parts of a chain become one file."""
+    for name in rogue_manifest:
+        if name.startswith(("raw", "split_raw")) or name.endswith(".json"):
+            continue
+        source = (golden_rogue / name).read_bytes()
+        out = tmp_path / f"{name}.dat"
+        assert fileio.convert(golden_rogue / name, out, "rogue", single=True) > 0
+        torn = fileio.open(golden_rogue / name, "rogue", single=True).info()["torn_bytes"]
+        assert out.read_bytes() == source[: len(source) - torn], name
+    fileio.convert(golden_rogue / "split_buf.dat.1", tmp_path / "chain.dat")
+    parts = [(golden_rogue / f"split_buf.dat.{n}").read_bytes() for n in range(1, 6)]
+    assert (tmp_path / "chain.dat").read_bytes() == b"".join(parts)
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=60), st.integers(0, 65535)), max_size=60))
+@settings(deadline=None, max_examples=50)
+def test_any_recording_as_rogue_file(
+    tmp_path_factory: pytest.TempPathFactory, frames: list[tuple[int, bytes, int]]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "from.dat"
+    path.write_bytes(b"".join(record(*frame) for frame in frames))
+    fileio.convert(path, path.with_name("to.dat"), overwrite=True)
+    assert path.with_name("to.dat").read_bytes() == path.read_bytes()
+
+
+def test_raw_and_other_tables_as_rogue_file(golden_rogue: Path, tmp_path: Path) -> None:
+    fileio.convert(golden_rogue / "raw.bin", tmp_path / "raw.dat", "raw")
+    content = (golden_rogue / "raw.bin").read_bytes()
+    assert (tmp_path / "raw.dat").read_bytes() == record(0, content)
+    sink = fileio.create(tmp_path / "t.dat")
+    with pytest.raises(FileError, match="Table hits holds no frames"):
+        sink.write(Table("hits", {"x": Column(np.arange(1))}))
+    sink.close()
+    sink.close()
+
+
 @given(st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=60)), max_size=60))
 @settings(deadline=None, max_examples=50)
 def test_any_recording_as_npz(
@@ -127,7 +166,7 @@ def test_progress_counts_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, FileError, OSError(28, "No space left on device")])
-@pytest.mark.parametrize("ending", ["npz", "csv"])
+@pytest.mark.parametrize("ending", ["npz", "csv", "out.dat"])
 def test_nothing_is_left_when_a_conversion_stops(tmp_path: Path, ending: str, stop: Any) -> None:
     path, out = tmp_path / "a.dat", tmp_path / f"a.{ending}"
     path.write_bytes(record(1, b"abc"))

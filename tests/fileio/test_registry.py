@@ -150,7 +150,7 @@ def test_what_a_format_cannot_do(tmp_path: Path) -> None:
         lambda: fileio.find("npz").open("x.npz"),
         lambda: fileio.find("csv").verify("x.csv"),
         lambda: fileio.find("npz").recover("x.npz", "y.npz"),
-        lambda: fileio.create(tmp_path / "x.dat"),
+        lambda: fileio.create(tmp_path / "x.bin", "rogue-raw"),
     ):
         with pytest.raises(FormatError, match=r"Files of format .* cannot"):
             call()
