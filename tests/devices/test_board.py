@@ -7,8 +7,9 @@ import threading
 import pytest
 
 from sapwood.devices import FrontEndBoard, FrontEndFirmware
-from sapwood.devices.board.firmware import BUILD_STAMP
+from sapwood.devices.board.firmware import BUILD_STAMP, VERSION
 from sapwood.errors import BusError, DeviceError, VariableError
+from sapwood.memory import Read
 from sapwood.tree import RemoteCommand, RemoteVariable, Root
 
 
@@ -128,3 +129,10 @@ def test_a_board_over_somebody_elses_bus(sink):
 def test_a_given_firmware_decides_the_channels():
     with Top(firmware=FrontEndFirmware(5)) as top:
         assert sorted(top.Board.Ch) == [0, 1, 2, 3, 4]
+
+
+def test_a_device_may_use_the_bus_itself(board):
+    data = bytearray(4)
+    number = board._reqTransaction(0x000, data, 4, 0, Read)
+    board._waitTransaction(number)
+    assert (board._getError(), bytes(data)) == ("", VERSION.to_bytes(4, "little"))
