@@ -116,4 +116,7 @@ def to_text(value: Any, disp: str, enum: dict[Any, str] | None) -> str:
             return f"{INVALID}{value}"
     if value is None:
         return "None"
-    return disp.format(value)
+    try:
+        return disp.format(value)
+    except (TypeError, ValueError):  # a format of numbers that a link has taken over for its text
+        return str(value)

@@ -67,7 +67,7 @@ class LinkVariable(BaseVariable):
         super().__init__(name=name, **kwargs)
         self._getter = getter
         self._setter = setter
-        if variable is not None and self._nativeType is None:
+        if variable is not None and linkedGet is None and self._nativeType is None:
             self._nativeType, self._ndType = variable.nativeType, variable.ndType
             self._shape = variable._shape
         for dep in [variable] if variable is not None else []:
