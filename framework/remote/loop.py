@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -84,7 +85,8 @@ class ServerLoop:
         with self._wake_lock:
             if not self._woken and not self._waker.closed:
                 self._woken = True
-                self._waker.send(b"")
+                with contextlib.suppress(zmq.Again):  # the thread has ended: nobody is there to be woken
+                    self._waker.send(b"", NOBLOCK)
 
     def _updates_wait(self, peer: Peer) -> None:
         self._ready.append(peer)
