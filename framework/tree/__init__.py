@@ -49,6 +49,7 @@ from sapwood.tree.bulk import (
 )
 from sapwood.tree.callbacks import functionWrapper
 from sapwood.tree.command import BaseCommand, Command, LocalCommand
+from sapwood.tree.configprocess import LoadConfigProcess, SaveConfigProcess
 from sapwood.tree.device import Device
 from sapwood.tree.enable import EnableVariable
 from sapwood.tree.exposed import expose
@@ -56,6 +57,7 @@ from sapwood.tree.link import LinkVariable
 from sapwood.tree.local import LocalVariable
 from sapwood.tree.logs import logName, setLogLevel
 from sapwood.tree.node import Node
+from sapwood.tree.process import Process
 from sapwood.tree.remotecommand import RemoteCommand
 from sapwood.tree.remotevar import RemoteVariable
 from sapwood.tree.root import Root
@@ -93,14 +95,17 @@ __all__ = [
     "Int",
     "IntBE",
     "LinkVariable",
+    "LoadConfigProcess",
     "LocalCommand",
     "LocalVariable",
     "Model",
     "Node",
     "NodeError",
+    "Process",
     "RemoteCommand",
     "RemoteVariable",
     "Root",
+    "SaveConfigProcess",
     "String",
     "TensorFloat32",
     "TensorFloat32BE",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sapwood
 from sapwood.tree.command import BaseCommand
+from sapwood.tree.configprocess import CONFIG, STATE, LoadConfigProcess, SaveConfigProcess
 from sapwood.tree.link import LinkVariable
 from sapwood.tree.local import LocalVariable
 
@@ -111,30 +112,28 @@ def add_variables(root: Root, *, pollEn: bool) -> None:
 
 
 def add_commands(root: Root) -> None:
-    """Add the commands."""
-    config: dict[str, Any] = {"modes": ["RW", "WO"], "excGroups": "NoConfig"}
-    state: dict[str, Any] = {"modes": ["RW", "RO", "WO"], "excGroups": "NoState"}
+    """Add the commands, and the devices that load and save in the background."""
 
     def add(name: str, function: Any, description: str, **kwargs: Any) -> None:
         root.add(BaseCommand(name=name, function=function, description=description, hidden=True, **kwargs))
 
     def save_state(arg: str) -> str:
-        return root.saveYaml(arg, readFirst=True, autoPrefix="state", autoCompress=True, **state)
+        return root.saveYaml(arg, readFirst=True, autoPrefix="state", autoCompress=True, **STATE)
 
     def save_config(arg: str) -> str:
-        return root.saveYaml(arg, readFirst=True, autoPrefix="config", **config)
+        return root.saveYaml(arg, readFirst=True, autoPrefix="config", **CONFIG)
 
     def load_config(arg: str) -> bool:
-        return root.loadYaml(arg, writeEach=False, **config)
+        return root.loadYaml(arg, writeEach=False, **CONFIG)
 
     def set_config(arg: str) -> bool:
-        return root.setYaml(arg, writeEach=False, **config)
+        return root.setYaml(arg, writeEach=False, **CONFIG)
 
     def get_config(arg: bool) -> str:
-        return root.getYaml(readFirst=arg, **config)
+        return root.getYaml(readFirst=arg, **CONFIG)
 
     def get_state(arg: bool) -> str:
-        return root.getYaml(readFirst=arg, **state)
+        return root.getYaml(readFirst=arg, **STATE)
 
     def dump_variables(arg: str) -> str:
         return root.remoteVariableDump(arg, ["RW", "RO", "WO"], readFirst=True)
@@ -158,3 +157,4 @@ def add_commands(root: Root) -> None:
     text: dict[str, Any] = {"value": True, "retValue": ""}
     add("GetYamlConfig", get_config, "Return the configuration as YAML text; True reads first", **text)
     add("GetYamlState", get_state, "Return all values as YAML text; True reads first", **text)
+    root.add([LoadConfigProcess(name="LoadConfigProcess"), SaveConfigProcess(name="SaveConfigProcess")])

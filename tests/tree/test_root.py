@@ -42,6 +42,8 @@ NODES = [
     "SetYamlConfig",
     "GetYamlConfig",
     "GetYamlState",
+    "LoadConfigProcess",
+    "SaveConfigProcess",
 ]
 
 
