@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from sapwood.memory import Read, Verify, Write
 from sapwood.tree import bulk
 
 __all__ = [
@@ -61,35 +62,53 @@ def waitTransaction(block: Any, **kwargs: Any) -> None:
         bulk.waitTransaction(block)
 
 
+class _Waited:
+    """A block for `bulk.waitBlocks`, which collects what goes wrong."""
+
+    def __init__(self, block: Any) -> None:
+        self._block = block
+
+    def waitTransaction(self) -> None:
+        waitTransaction(self._block)
+
+
 def writeBlocks(
     blocks: Iterable[Any], force: bool = False, waitEach: bool = False, index: int = -1, **kwargs: Any
 ) -> None:
     """Request writes of all `blocks` that hold staged values, or of all with `force`."""
-    bulk.writeBlocks(blocks, force=force, waitEach=waitEach, index=index)
+    for block in blocks:
+        startTransaction(block, type=Write, forceWr=force, wait=waitEach, index=index)
 
 
 def verifyBlocks(blocks: Iterable[Any], waitEach: bool = False, **kwargs: Any) -> None:
     """Request verification of what was last written to `blocks`."""
-    bulk.verifyBlocks(blocks, waitEach=waitEach)
+    for block in blocks:
+        startTransaction(block, type=Verify, wait=waitEach)
 
 
 def readBlocks(blocks: Iterable[Any], waitEach: bool = False, **kwargs: Any) -> None:
     """Request reads of all `blocks`."""
-    bulk.readBlocks(blocks, waitEach=waitEach)
+    for block in blocks:
+        startTransaction(block, type=Read, wait=waitEach)
 
 
 def waitBlocks(blocks: Iterable[Any], **kwargs: Any) -> None:
     """Wait for the transactions of all `blocks`, then raise what went wrong in any of them."""
-    bulk.waitBlocks(blocks)
+    bulk.waitBlocks(map(_Waited, blocks))
 
 
 def writeAndVerifyBlocks(
     blocks: Iterable[Any], force: bool = False, waitEach: bool = False, **kwargs: Any
 ) -> None:
     """Write and verify all `blocks` and wait for them."""
-    bulk.writeAndVerifyBlocks(blocks, force=force, waitEach=waitEach)
+    chosen = list(blocks)
+    writeBlocks(chosen, force=force, waitEach=waitEach)
+    verifyBlocks(chosen, waitEach=waitEach)
+    waitBlocks(chosen)
 
 
 def readAndWaitBlocks(blocks: Iterable[Any], waitEach: bool = False, **kwargs: Any) -> None:
     """Read all `blocks` and wait for them."""
-    bulk.readAndWaitBlocks(blocks, waitEach=waitEach)
+    chosen = list(blocks)
+    readBlocks(chosen, waitEach=waitEach)
+    waitBlocks(chosen)
