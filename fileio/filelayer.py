@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -40,13 +42,19 @@ class FileLayer:
         path
             The file; its folder must exist.
         exclusive
-            True: the file must not exist yet. False: an existing one is truncated.
+            True: the file must not exist yet. False: a new file replaces an existing one, so that
+            whoever has mapped the old one keeps its bytes (they would else be killed by a bus
+            error); a link, a device, or a file that cannot be removed, is truncated.
 
         Raises
         ------
         FileExistsError
             When `exclusive` and something of that name exists.
         """
+        if not exclusive:
+            with contextlib.suppress(OSError):  # not there, or it cannot be removed: opening will tell
+                if stat.S_ISREG(os.lstat(path).st_mode):
+                    os.unlink(path)
         flags = os.O_RDWR | os.O_CREAT | (os.O_EXCL if exclusive else os.O_TRUNC)
         return os.open(path, flags, _NEW_FILE_MODE)
 

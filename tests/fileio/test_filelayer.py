@@ -40,6 +40,24 @@ def test_open_without_exclusive_truncates(files, tmp_path):
     assert path.read_bytes() == b"new"
 
 
+def test_who_reads_a_file_that_is_replaced_keeps_its_bytes(files, tmp_path):
+    """A mapping of a file that is truncated kills its process at the next look."""
+    path = tmp_path / "f"
+    path.write_bytes(b"old content")
+    with path.open("rb") as reader:
+        files.close(files.open(str(path), exclusive=False))
+        assert reader.read() == b"old content"
+    assert path.read_bytes() == b""
+
+
+def test_what_a_link_leads_to_is_truncated(files, tmp_path):
+    (tmp_path / "target").write_bytes(b"old content")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    files.close(files.open(str(tmp_path / "link"), exclusive=False))
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_bytes() == b""
+
+
 def test_new_files_follow_the_umask(files, tmp_path):
     old = os.umask(0o027)
     try:
