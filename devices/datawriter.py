@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -140,6 +141,19 @@ class DataWriter(Device):
         return 0
 
     def _genFileName(self) -> None:
-        """Set DataFile to ``data_YYYYMMDD_HHMMSS.dat`` (local time) in its present folder."""
+        """Set DataFile to ``data_YYYYMMDD_HHMMSS.dat`` (local time) in its present folder.
+
+        When a file of that name is there, ``_2``, ``_3`` and so on follow the time.
+        """
         folder, slash, _ = self.DataFile.value().rpartition("/")
-        self.DataFile.set(f"{folder}{slash}{time.strftime('data_%Y%m%d_%H%M%S.dat')}")
+        stem = f"{folder}{slash}{time.strftime('data_%Y%m%d_%H%M%S')}"
+        name, number = f"{stem}.dat", 1
+        while self._isTaken(name):
+            number += 1
+            name = f"{stem}_{number}.dat"
+        self.DataFile.set(name)
+
+    def _isTaken(self, name: str) -> bool:
+        """Tell whether a recording of that name is there, in one file or in parts."""
+        path = name if self.root is None else str(self.root.dataPath(name))
+        return os.path.lexists(path) or os.path.lexists(f"{path}.1")

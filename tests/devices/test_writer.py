@@ -140,6 +140,21 @@ def test_auto_name_keeps_the_folder():
         assert re.fullmatch(r"data_\d{8}_\d{6}\.dat", top.Writer.DataFile.value())
 
 
+def test_auto_name_avoids_what_was_recorded_in_the_same_second(tmp_path, monkeypatch):
+    monkeypatch.setattr("time.strftime", lambda form, *when: form)
+    names = []
+    with Top() as top:
+        top.Writer.DataFile.set(f"{tmp_path}/")
+        for limit in (0, 1000, 0):
+            top.Writer.MaxFileSize.set(limit)
+            top.Writer.AutoName()
+            top.Writer.Open()
+            names.append(top.Writer.DataFile.value())
+        top.Writer.Close()
+    stem = f"{tmp_path}/data_%Y%m%d_%H%M%S"
+    assert names == [f"{stem}.dat", f"{stem}_2.dat", f"{stem}_3.dat"]
+
+
 # Life cycle
 
 
