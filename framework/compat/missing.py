@@ -11,6 +11,7 @@ _DRIVER = (
     "A driver of your own is a subclass of rogue.interfaces.memory.Slave with _doTransaction(transaction) "
     "for registers, or of rogue.interfaces.stream.Master with _sendFrame(frame) for data"
 )
+_MAPPED = "sapwood.memory.MemMap(path, offset, size) maps the registers of a UIO or PCI device"
 _CLIENT = "sapwood.remote.RemoteClient does this here"
 _SERVER = "sapwood.remote.RemoteServer does this here: root.addInterface(RemoteServer(port=9500))"
 _NATIVE = "It belongs to Rogue's C++ interface, which has no counterpart in Python code"
@@ -29,7 +30,7 @@ _ADVICE = {
     "pyrogue.PollQueue": "Use pollInterval, setPollInterval and root.pollBlock()",
     "pyrogue.examples": "The folder examples of Sapwood has programs to start from",
     "pyrogue.gui": _DISPLAY,
-    "pyrogue.hardware": _DRIVER,
+    "pyrogue.hardware": f"{_MAPPED}. {_DRIVER}",
     "pyrogue.interfaces.SimpleClient": _CLIENT,
     "pyrogue.interfaces.SqlLogger": _RECORDS,
     "pyrogue.interfaces.SqlReader": _RECORDS,
@@ -44,7 +45,7 @@ _ADVICE = {
     "pyrogue.protocols": _DRIVER,
     "pyrogue.pydm": _DISPLAY,
     "pyrogue.streamTap": "Rogue has removed it. A source may have several slaves: source >> another",
-    "rogue.hardware": _DRIVER,
+    "rogue.hardware": f"{_MAPPED}. {_DRIVER}",
     "rogue.interfaces.ZmqClient": _CLIENT,
     "rogue.interfaces.ZmqServer": _SERVER,
     "rogue.interfaces.api": _NATIVE,

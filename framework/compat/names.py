@@ -20,7 +20,7 @@ _BLOCKS = (
 _PYROGUE = {
     "sapwood.tree": "*",
     "sapwood.streams": "streamConnect streamConnectBiDir",
-    "sapwood.devices": "DataWriter",
+    "sapwood.devices": "DataReceiver DataWriter RunControl",
     "sapwood.compat.blocks": _BLOCKS,
     "sapwood.compat.errors": "MemoryError",
     "sapwood.compat.helpers": "addLibraryPath genBaseList logException logInit waitCntrlC",
@@ -28,13 +28,15 @@ _PYROGUE = {
 }
 
 # Each class of PyRogue lives in a private module that some programs import it from.
-_PRIVATE = "Block Command DataWriter Device HelperFunctions Model Node Process Root Variable"
+_PRIVATE = (
+    "Block Command DataReceiver DataWriter Device HelperFunctions Model Node Process Root RunControl Variable"
+)
 
 MODULES: dict[str, dict[str, str]] = {
     "pyrogue": _PYROGUE,
     **{f"pyrogue._{name}": _PYROGUE for name in _PRIVATE.split()},
-    "pyrogue.interfaces": {},
-    "pyrogue.interfaces.simulation": {"sapwood.compat.emulate": "MemEmulate"},
+    "pyrogue.interfaces": {"sapwood.memory": "OsCommandMemorySlave"},
+    "pyrogue.interfaces.simulation": {"sapwood.memory": "MemEmulate"},
     "pyrogue.interfaces.stream": {"sapwood.devices": "Fifo Variable"},
     "pyrogue.utilities": {},
     "pyrogue.utilities.fileio": {
@@ -50,7 +52,7 @@ MODULES: dict[str, dict[str, str]] = {
     },
     "rogue.interfaces": {},
     "rogue.interfaces.memory": {
-        "sapwood.memory": "Emulate Hub Master Post Read Slave Transaction Verify Write",
+        "sapwood.memory": "Emulate Hub Master Post Read Slave TcpClient TcpServer Transaction Verify Write",
         "sapwood.compat.modelids": "*",
     },
     "rogue.interfaces.stream": {"sapwood.streams": "Fifo Filter Frame FrameLock Master RateDrop Slave"},

@@ -71,6 +71,7 @@ def test_star_import_gives_the_public_names() -> None:
     ("statement", "parts"),
     [
         ("import rogue.hardware.axi", ["rogue.hardware", "rogue.interfaces.memory.Slave"]),
+        ("import rogue.hardware.MemMap", ["rogue.hardware", "sapwood.memory.MemMap(path"]),
         ("import rogue.protocols.srp", ["rogue.protocols", "_doTransaction"]),
         ("from rogue.hardware import axi", ["rogue.hardware", "_sendFrame"]),
         ("import pyrogue.pydm", ["pyrogue.pydm", "sapwood watch"]),
