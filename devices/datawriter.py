@@ -6,11 +6,10 @@ import os
 import time
 from typing import Any
 
+from sapwood.devices.polled import add_polled
 from sapwood.tree import Device, LocalCommand, LocalVariable
 
 __all__ = ["DataWriter"]
-
-POLL_S = 1.0
 
 
 class DataWriter(Device):
@@ -99,8 +98,7 @@ class DataWriter(Device):
 
     def _add_counter(self, name: str, description: str, getter: Any, **kwargs: Any) -> None:
         """Add a read-only variable that is polled and stays out of update records."""
-        options = {"value": 0, "typeStr": "UInt64", "pollInterval": POLL_S, "noUpdateRecord": True, **kwargs}
-        self.add(LocalVariable(name=name, description=description, mode="RO", localGet=getter, **options))
+        add_polled(self, name, description, getter, noUpdateRecord=True, **kwargs)
 
     def _refreshIsOpen(self) -> None:
         """Read IsOpen anew, so that its listeners learn of a change."""

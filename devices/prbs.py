@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from sapwood.devices.polled import add_polled
 from sapwood.streams import Master, Prbs, Slave, StreamEnd, connect, drain
 from sapwood.streams.prbs.lfsr import check_size
 from sapwood.tree import Device, LocalCommand, LocalVariable
 
 __all__ = ["PrbsPair", "PrbsRx", "PrbsTx"]
 
-POLL_S = 1.0
+_Getter = Callable[[], float]
 
 
 class _PrbsDevice(StreamEnd, Device):
@@ -39,20 +40,18 @@ class _PrbsDevice(StreamEnd, Device):
         self._prbs.resetCount()
         super().countReset()
 
-    def _add_counters(self, prefix: str, getters: dict[str, Any]) -> None:
-        """Add read-only polled variables: counters, then rates in exponent form."""
-        for name, getter in getters.items():
-            rate = {"Rate": "Frames/s", "Bw": "Bytes/s"}.get(name)
-            options: dict[str, Any] = {"value": 0, "typeStr": "UInt64" if name == "Bytes" else "UInt32"}
-            if rate:
-                options = {"value": 0.0, "typeStr": "Float64", "units": rate, "disp": "{:.3e}"}
-            elif name == "Bytes":
-                options["units"] = "Bytes"
-            self.add(
-                LocalVariable(
-                    name=f"{prefix}{name}", mode="RO", pollInterval=POLL_S, localGet=getter, **options
-                )
-            )
+    def _add_counts(self, prefix: str, did: str, errors: _Getter, frames: _Getter, nbytes: _Getter) -> None:
+        """Add the counters; `did` says what was done with the frames."""
+        what = "Errors of the running generator's sinks" if prefix == "tx" else "Bad frames"
+        add_polled(self, f"{prefix}Errors", what, errors, typeStr="UInt32")
+        add_polled(self, f"{prefix}Count", f"Frames {did}", frames, typeStr="UInt32")
+        add_polled(self, f"{prefix}Bytes", "Bytes of these frames", nbytes, units="Bytes")
+
+    def _add_rates(self, prefix: str, did: str, frames: _Getter, nbytes: _Getter) -> None:
+        """Add the rates; `did` says what was done with the frames."""
+        for name, unit, getter in (("Rate", "Frames", frames), ("Bw", "Bytes", nbytes)):
+            options = {"value": 0.0, "typeStr": "Float64", "units": f"{unit}/s", "disp": "{:.3e}"}
+            add_polled(self, f"{prefix}{name}", f"{unit} {did} a second", getter, **options)
 
 
 class PrbsTx(_PrbsDevice):
@@ -82,8 +81,14 @@ class PrbsTx(_PrbsDevice):
         **kwargs: Any,
     ) -> None:
         super().__init__(width=width, taps=taps, **kwargs)
-        prbs = self._prbs
         self.sendCount(sendCount)
+        self._add_generator()
+        self._add_status()
+        if stream is not None:
+            connect(self, stream)
+
+    def _add_generator(self) -> None:
+        prbs = self._prbs
         self.add(
             LocalVariable(
                 name="txSize",
@@ -120,9 +125,10 @@ class PrbsTx(_PrbsDevice):
                 name="genFrame", description="Send this many frames", value=1, function=self._genFrames
             )
         )
-        self._add_counters(
-            "tx", {"Errors": prbs.getTxErrors, "Count": prbs.getTxCount, "Bytes": prbs.getTxBytes}
-        )
+
+    def _add_status(self) -> None:
+        prbs = self._prbs
+        self._add_counts("tx", "sent", prbs.getTxErrors, prbs.getTxCount, prbs.getTxBytes)
         self.add(
             LocalVariable(
                 name="genPayload",
@@ -132,9 +138,7 @@ class PrbsTx(_PrbsDevice):
                 localSet=lambda value: prbs.genPayload(value),
             )
         )
-        self._add_counters("tx", {"Rate": prbs.getTxRate, "Bw": prbs.getTxBw})
-        if stream is not None:
-            connect(self, stream)
+        self._add_rates("tx", "sent", prbs.getTxRate, prbs.getTxBw)
 
     def _getStreamMaster(self) -> Master:
         return self._prbs
@@ -209,16 +213,8 @@ class PrbsRx(_PrbsDevice):
                 localSet=lambda value: prbs.setRxEnable(value),
             )
         )
-        self._add_counters(
-            "rx",
-            {
-                "Errors": prbs.getRxErrors,
-                "Count": prbs.getRxCount,
-                "Bytes": prbs.getRxBytes,
-                "Rate": prbs.getRxRate,
-                "Bw": prbs.getRxBw,
-            },
-        )
+        self._add_counts("rx", "found right", prbs.getRxErrors, prbs.getRxCount, prbs.getRxBytes)
+        self._add_rates("rx", "found right", prbs.getRxRate, prbs.getRxBw)
         self.add(
             LocalVariable(
                 name="checkPayload",

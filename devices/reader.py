@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sapwood.devices.datawriter import POLL_S
+from sapwood.devices.polled import add_polled
 from sapwood.fileio import StreamReader as FileStreamReader
 from sapwood.streams import Master, StreamEnd, drain
 from sapwood.tree import Device, LocalCommand, LocalVariable
@@ -37,49 +37,12 @@ class StreamReader(StreamEnd, Device):
 
     def _add_status(self) -> None:
         reader = self._reader
-        self.add(
-            LocalVariable(
-                name="isOpen",
-                description="True while the file plays",
-                mode="RO",
-                value=False,
-                pollInterval=POLL_S,
-                localGet=reader.isOpen,
-            )
-        )
-        self.add(
-            LocalVariable(
-                name="FrameCount",
-                description="Frames sent since Open",
-                mode="RO",
-                typeStr="UInt64",
-                value=0,
-                pollInterval=POLL_S,
-                localGet=reader.getFrameCount,
-            )
-        )
-        self.add(
-            LocalVariable(
-                name="Progress",
-                description="Part of the data sent, 0 to 1",
-                mode="RO",
-                typeStr="Float64",
-                disp="{:1.2f}",
-                value=0.0,
-                pollInterval=POLL_S,
-                localGet=reader.getProgress,
-            )
-        )
-        self.add(
-            LocalVariable(
-                name="LastError",
-                description="What the file or a sink failed with last, empty when nothing did",
-                mode="RO",
-                value="",
-                pollInterval=POLL_S,
-                localGet=lambda: reader.lastError,
-            )
-        )
+        add_polled(self, "isOpen", "True while the file plays", reader.isOpen, value=False)
+        add_polled(self, "FrameCount", "Frames sent since Open", reader.getFrameCount)
+        sent = "Part of the data sent, 0 to 1"
+        add_polled(self, "Progress", sent, reader.getProgress, value=0.0, typeStr="Float64", disp="{:1.2f}")
+        last = "What the file or a sink failed with last, empty when nothing did"
+        add_polled(self, "LastError", last, lambda: reader.lastError, value="")
 
     def _getStreamMaster(self) -> Master:
         return self._reader

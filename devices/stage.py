@@ -6,12 +6,11 @@ from functools import partial
 from typing import Any
 
 from sapwood import streams
+from sapwood.devices.polled import add_polled
 from sapwood.streams import Master, Slave, StageCounters, StreamEnd
 from sapwood.tree import Device, LocalCommand, LocalVariable
 
 __all__ = ["Fifo", "Filter", "RateDrop", "StageDevice"]
-
-POLL_S = 1.0
 
 
 class StageDevice(StreamEnd, Device):
@@ -36,7 +35,7 @@ class StageDevice(StreamEnd, Device):
                 ("DropCount", "Frames not passed on"),
             )
         ):
-            self._add_counter(name, description, partial(self._count, place))
+            add_polled(self, name, description, partial(self._count, place))
 
     def _counts(self) -> tuple[int, int, int, int]:
         counters: StageCounters = self._stage.counters
@@ -45,20 +44,6 @@ class StageDevice(StreamEnd, Device):
     def _count(self, place: int) -> int:
         """Count number `place` of `_counts` since the last reset."""
         return self._counts()[place] - self._cleared[place]
-
-    def _add_counter(self, name: str, description: str, getter: Any, **kwargs: Any) -> None:
-        self.add(
-            LocalVariable(
-                name=name,
-                description=description,
-                mode="RO",
-                typeStr="UInt64",
-                value=0,
-                pollInterval=POLL_S,
-                localGet=getter,
-                **kwargs,
-            )
-        )
 
     def _add_setting(self, name: str, description: str, value: Any, **kwargs: Any) -> None:
         """Add a variable that shows how the stage was made."""
@@ -100,8 +85,8 @@ class Fifo(StageDevice):
         self._fifo = fifo
         super().__init__(fifo, description=description, **({"name": name} if name else {}), **kwargs)
         self._add_setting("MaxDepth", "Most frames held, 0 = no limit", maxDepth)
-        self._add_counter("Size", "Frames held now", fifo.size)
-        self._add_counter("FrameDropCnt", "Frames dropped because the queue was full", fifo.dropCnt)
+        add_polled(self, "Size", "Frames held now", fifo.size)
+        add_polled(self, "FrameDropCnt", "Frames dropped because the queue was full", fifo.dropCnt)
         self.add(LocalCommand(name="ClearCnt", description="Zero the drop count", function=fifo.clearCnt))
 
     def countReset(self) -> None:

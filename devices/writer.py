@@ -8,7 +8,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from sapwood.devices.datawriter import POLL_S, DataWriter
+from sapwood.devices.datawriter import DataWriter
+from sapwood.devices.polled import POLL_S
 from sapwood.errors import DeviceError, FileError, RecorderFault
 from sapwood.fileio import FileLayer
 from sapwood.fileio import StreamWriter as FileStreamWriter

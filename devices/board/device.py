@@ -8,13 +8,12 @@ from typing import Any
 
 from sapwood.devices.board.channel import LARGEST, Pattern
 from sapwood.devices.board.firmware import BUILD_STAMP_BYTES, CHANNEL_STRIDE, FrontEndFirmware
+from sapwood.devices.polled import POLL_S
 from sapwood.errors import BusError, DeviceError
 from sapwood.streams import Master, StreamEnd
 from sapwood.tree import Bool, Device, LinkVariable, RemoteCommand, RemoteVariable, String
 
 __all__ = ["FrontEndBoard", "FrontEndChannel"]
-
-POLL_S = 1.0
 
 logger = logging.getLogger("sapwood.devices.FrontEndBoard")
 
