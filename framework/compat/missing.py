@@ -5,7 +5,7 @@ from __future__ import annotations
 from sapwood.compat.names import MODULES, homes
 from sapwood.errors import nearest
 
-__all__ = ["advice"]
+__all__ = ["ADVICE", "advice"]
 
 _DRIVER = (
     "A driver of your own is a subclass of rogue.interfaces.memory.Slave with _doTransaction(transaction) "
@@ -20,7 +20,7 @@ _RECORDS = "root.addVarListener(function) and the logger 'pyrogue' give the same
 _LINK = "To carry frames elsewhere, write a rogue.interfaces.stream.Slave and send them on from _acceptFrame"
 
 # The longest name that is the one asked for, or a part of the tree above it, counts.
-_ADVICE = {
+ADVICE = {
     "pyrogue.BaseBlock": _NATIVE,
     "pyrogue.LocalBlock": "A LocalVariable keeps its value itself here",
     "pyrogue.MemoryDevice": (
@@ -68,12 +68,12 @@ def advice(name: str) -> str:
     """Return the text of the error for the dotted `name`: what is missing, and what to do."""
     text = f"Sapwood has no {name}"
     above, _, last = name.rpartition(".")
-    near = nearest(last, homes(above)) if above in MODULES and name not in _ADVICE else []
+    near = nearest(last, homes(above)) if above in MODULES and name not in ADVICE else []
     if near:
         return f"{text}. Did you mean: {', '.join(near)}?"
     parts = name.split(".")
     for count in range(len(parts), 1, -1):
-        hint = _ADVICE.get(".".join(parts[:count]))
+        hint = ADVICE.get(".".join(parts[:count]))
         if hint is not None:
             return f"{text}. {hint}"
     return f"{text}, and knows of no such name"

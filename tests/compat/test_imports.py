@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
 from sapwood.compat.finder import FINDER, install, offer
+from sapwood.compat.missing import ADVICE
 from sapwood.compat.names import MODULES, homes
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -211,3 +213,56 @@ def test_wrong_use_is_told(python: Run, arguments: list[str]) -> None:
     assert done.returncode == 2
     assert "sapwood.compat" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# ---- the page for people who come from Rogue
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "moving-from-rogue.md"
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if "._" not in name))
+def test_page_lists_every_module_with_its_names(module: str) -> None:
+    row = next(line for line in PAGE.read_text().splitlines() if line.startswith(f"| `{module}` |"))
+    if module not in ("pyrogue", "rogue.interfaces.memory"):
+        missing = [name for name in importlib.import_module(module).__all__ if f"`{name}`" not in row]
+        assert missing == []
+
+
+@pytest.mark.parametrize("name", sorted(ADVICE))
+def test_page_lists_every_missing_name_that_has_advice(name: str) -> None:
+    text = PAGE.read_text()
+    above, _, last = name.rpartition(".")
+    assert f"`{name}`" in text or (f"`{last}`" in text and f"`{above}" in text)
+
+
+def test_names_with_advice_are_missing_indeed() -> None:
+    for name in ADVICE:
+        above, _, last = name.rpartition(".")
+        assert name in MODULES or above not in MODULES or last not in homes(above)
+
+
+def test_driver_of_the_page_reaches_registers() -> None:
+    import pyrogue
+
+    blocks = PAGE.read_text().split("```python\n")[1:]
+    code = next(block.partition("```")[0] for block in blocks if "class MyLink" in block)
+    space: dict[str, Any] = {}
+    exec(code, space)  # noqa: S102  # the page's own example
+
+    class Port:
+        words: ClassVar[dict[int, bytes]] = {}
+
+        def write(self, address: int, data: bytearray) -> None:
+            self.words[address] = bytes(data)
+
+        def read(self, address: int, size: int) -> bytearray:
+            return bytearray(self.words.get(address, bytes(size)))
+
+    root = pyrogue.Root(name="top", pollEn=False)
+    root.add(pyrogue.Device(name="D", memBase=space["MyLink"](Port())))
+    root.D.add(pyrogue.RemoteVariable(name="R", offset=8))
+    with root:
+        root.D.R.set(0x01020304)
+        assert root.D.R.get() == 0x01020304
+    assert Port.words == {8: b"\4\3\2\1"}
