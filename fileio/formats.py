@@ -71,6 +71,10 @@ class Reader(Protocol):
         """Return a summary that JSON can hold."""
         ...
 
+    def problems(self) -> Sequence[str]:
+        """Return what is damaged or missing, one sentence each with file and offset; none by default."""
+        return ()
+
     def tables(self) -> Sequence[TableInfo]:
         """Return what the recording holds; counts are exact."""
         ...

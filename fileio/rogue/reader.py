@@ -210,6 +210,10 @@ class _ChainReader(Reader):
             "torn_bytes": sum(part.torn_bytes for part in parts),
         }
 
+    def problems(self) -> list[str]:
+        """Return what is damaged or missing, one sentence each with file and offset."""
+        return list(self.summary().problems)
+
     def close(self) -> None:
         """Read no further; batches and tables that were handed out stay valid."""
         self._open = False

@@ -167,7 +167,7 @@ def _opened(path: str, *, single: bool, format_: str | None, config_channel: Any
             _check_options(registry.find(format_) if format_ else registry.detect(path), options)
         with registry.open(path, format=format_, **options) as reader:
             yield reader
-            problems = _problems(reader)
+            problems = reader.problems()
     if problems:
         raise Damaged("; ".join(problems))
 
@@ -188,11 +188,6 @@ def _check_options(format_: Any, options: dict[str, Any]) -> None:
     for name in options:
         if name not in known:
             raise click.UsageError(f"Files of format {format_.name} have no --{name.replace('_', '-')}")
-
-
-def _problems(reader: Any) -> list[str]:
-    """Return what is damaged, one sentence each."""
-    return list(reader.summary().problems)
 
 
 @file.command()

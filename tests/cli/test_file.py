@@ -6,12 +6,15 @@ import csv
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+import sapwood.fileio as fileio
+from sapwood.fileio import registry
 
 KEYS = ["format", "parts", "frames", "payload_bytes", "channels", "error_frames", "config", "torn_bytes"]
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "golden" / "rogue"
@@ -239,3 +242,43 @@ def test_a_missing_part_is_damage(sapwood: Callable[..., Any], golden_rogue: Pat
     assert ran.code == 3
     assert "run.dat.3" in ran.error
     assert ran.json["frames"] == 5
+
+
+class Elsewhere(fileio.Format):
+    """A format of somebody else's, with a reader that has what the protocol asks for and no more."""
+
+    name = "elsewhere"
+    endings = (".else",)
+
+    def open(self, path: Any, **options: Any) -> fileio.Reader:
+        class OneTable(fileio.Reader):
+            def info(self) -> dict[str, Any]:
+                return {"format": "elsewhere", "rows": 2}
+
+            def tables(self) -> list[fileio.TableInfo]:
+                return [fileio.TableInfo("hits", 2, {"x": fileio.ColumnInfo(np.dtype("i4"))})]
+
+            def chunks(self, *_: Any, **__: Any) -> Iterator[fileio.Table]:
+                yield fileio.Table("hits", {"x": fileio.Column(np.array([3, 4], "i4"))})
+
+            def close(self) -> None:
+                pass
+
+        return OneTable()
+
+
+def test_a_format_of_somebody_elses(
+    sapwood: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(registry._loaded, "elsewhere", Elsewhere())
+    (tmp_path / "a.else").write_bytes(b"")
+    ran = sapwood("file", "info", tmp_path / "a.else", "--format", "elsewhere", "--json")
+    assert (ran.code, ran.json) == (0, {"format": "elsewhere", "rows": 2})
+    ran = sapwood("file", "convert", tmp_path / "a.else", tmp_path / "a.npz", "--format", "elsewhere")
+    assert ran.code == 0, ran.err
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert arrays["x"].tolist() == [3, 4]
+    ran = sapwood("file", "convert", tmp_path / "a.else", tmp_path / "a.dat", "--format", "elsewhere")
+    assert ran.code == 1
+    assert "holds no frames" in ran.error
+    assert not list(tmp_path.glob("a.dat*"))

@@ -219,7 +219,7 @@ def test_channel_255_is_configuration_only_when_it_begins_as_such(tmp_path: Path
     reader = fileio.open(tmp_path / "config.dat")
     assert reader.info()["torn_bytes"] == 0
     assert reader.summary().bad_config == 1  # told, but no damage
-    assert reader.summary().problems == []
+    assert reader.problems() == []
     with pytest.raises(FormatError, match="No such configuration channel"):
         fileio.open(tmp_path / "other.dat", "rogue", config_channel=256)
 
