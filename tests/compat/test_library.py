@@ -81,7 +81,7 @@ def test_star_import_hands_on_classes_and_what_they_were_made_with() -> None:
 def test_node_counts(top: Any) -> None:
     built_in = 3  # enable, ReadDevice, WriteDevice
     lane = top.Board.Lane[0]
-    assert len(lane.variableList) - built_in == 12 + 8 + 7 + 3 + 11
+    assert len(lane.variableList) - built_in == 12 + 10 + 9 + 3 + 11
     assert list(top.Board.devices) == [
         "BoardVersion",
         "Lane[0]",
@@ -91,7 +91,7 @@ def test_node_counts(top: Any) -> None:
         "Direct",
         "Uart",
     ]
-    assert len(lane.find(typ=pr.RemoteVariable)) == 12 - 3 + 8 + 7
+    assert len(lane.find(typ=pr.RemoteVariable)) == 12 - 3 + 10 + 7
     assert lane.Histogram.typeStr == "uint16(40,)"
 
 
@@ -119,6 +119,7 @@ def test_link_getters_of_every_style(top: Any, bus: Bus) -> None:
     assert lane.TempSigned.get() == 0x819 - 0x1000
     assert lane.TempBits.getDisp() == "0b100000011001"
     assert lane.LaneCount.get() == 2
+    assert lane.Quality.getDisp() == "Good"
     assert version.UpTime.getDisp() == "01:01:01"
     assert version.GitHashShort.getDisp() == "abcdef0"
     assert version.UpTime.nativeType is str
@@ -137,6 +138,30 @@ def test_link_setters_and_mirror(top: Any, bus: Bus) -> None:
     lane.StateMirror.setDisp("Locked")
     assert lane.State.getDisp() == "Locked"
     assert lane.StateMirror.enum == {0: "Idle", 1: "Align", 2: "Locked"}
+
+
+def test_value_of_a_link_is_staged_at_the_start(top: Any, bus: Bus) -> None:
+    lane = top.Board.Lane[0]
+    assert (lane.Shift.get(), lane.Offset.value()) == (2, 8)
+    top.WriteAll()
+    assert ("W", 0x1088, 8) in bus.take("W")
+
+
+def test_every_register_takes_its_limits(top: Any) -> None:
+    registers = [
+        node
+        for node in top.find(typ=pr.RemoteVariable)
+        if node.isVariable and node.mode == "RW" and node.nativeType is not str and not node.numValues
+    ]
+    assert len(registers) > 40
+    for register in registers:
+        values = [0, 1] if register.enum else [register.minimum, register.maximum]
+        for value in [*values, values[0]]:
+            register.set(value)
+            assert register.get() == value, register.path
+            if register.disp != "{:09_x}":  # which is no number to Python
+                register.setDisp(register.getDisp())
+                assert register.get() == value, register.path
 
 
 def test_polling_interval_reaches_the_dependency(top: Any) -> None:

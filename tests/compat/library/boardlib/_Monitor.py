@@ -174,6 +174,26 @@ class LaneStatus(pr.Device):
             linkedSet    = setGainDb,
         ))
 
+        self.add(pr.LinkVariable(
+            name         = 'Quality',
+            mode         = 'RO',
+            typeStr      = 'str',
+            dependencies = [self.RxErrCnt[0]],
+            enum         = {0: 'Good', 1: 'Bad'},
+            linkedGet    = lambda var, read: int(var.dependencies[0].get(read=read) > 10),
+        ))
+        self.add(pr.LinkVariable(
+            name         = 'Shift',
+            value        = 2,
+            dependencies = [self.Offset],
+            linkedGet    = lambda: self.Offset.value() - 6,
+            linkedSet    = lambda value, write: self.Offset.set(value + 6, write=write),
+        ))
+
+        common = dict(mode='RW', base=pr.UInt, disp='{:09_x}', updateNotify=False, hidden=True)
+        for i, name in enumerate(['Mask', 'Force']):
+            self.add(pr.RemoteVariable(name=name, offset=0xE0 + 4*i, bitSize=32, **common))
+
         self.add(pr.LocalVariable(
             name='Threshold', description='Software limit', mode='RW', value=5, units='counts',
             localSet=self._setThreshold))
