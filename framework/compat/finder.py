@@ -54,7 +54,14 @@ def _getter(module: ModuleType) -> Callable[[str], object]:
 
 
 class ProxyFinder(MetaPathFinder):
-    """Finds the proxy modules, and says what to do about modules of Rogue that Sapwood has not."""
+    """Finds the proxy modules, and says what to do about modules of Rogue that Sapwood has not.
+
+    It comes before other finders, since these take any folder that is called ``rogue``, such as a
+    checkout, for a package without code.
+    """
+
+    takes_over = False
+    """Whether the names are Sapwood's even where Rogue is installed."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -69,6 +76,8 @@ class ProxyFinder(MetaPathFinder):
         root, _, rest = fullname.partition(".")
         if root not in ROOTS or (rest and not _is_proxy(sys.modules.get(root))):
             return None
+        if not rest and not self.takes_over and _installed(root):
+            return None
         if fullname not in MODULES:
             # not ModuleNotFoundError, which `from module import name` would swallow
             raise ImportError(advice(fullname), name=fullname)
@@ -79,6 +88,12 @@ LOADER = ProxyLoader()
 FINDER = ProxyFinder()
 
 
+def _installed(root: str) -> bool:
+    """Tell if another finder has code for the package `root`."""
+    specs = (finder.find_spec(root, None) for finder in sys.meta_path if finder is not FINDER)
+    return any(spec is not None and spec.loader is not None for spec in specs)
+
+
 def _is_proxy(module: ModuleType | None) -> bool:
     return isinstance(getattr(module, "__loader__", None), ProxyLoader)
 
@@ -86,7 +101,7 @@ def _is_proxy(module: ModuleType | None) -> bool:
 def offer() -> None:
     """Make ``pyrogue`` and ``rogue`` importable where they are not; does nothing the second time."""
     if FINDER not in sys.meta_path:
-        sys.meta_path.append(FINDER)
+        sys.meta_path.insert(0, FINDER)
 
 
 def install() -> None:
@@ -105,6 +120,5 @@ def install() -> None:
                 "call sapwood.compat.install() first",
                 name=root,
             )
-    if FINDER in sys.meta_path:
-        sys.meta_path.remove(FINDER)
-    sys.meta_path.insert(0, FINDER)
+    offer()
+    FINDER.takes_over = True

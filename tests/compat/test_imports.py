@@ -112,7 +112,7 @@ def test_special_names_are_missing_as_in_any_module() -> None:
         _ = pyrogue.__wrapped__
 
 
-def test_offering_twice_keeps_one_finder_behind_all_others() -> None:
+def test_offering_twice_keeps_one_finder_that_leaves_others_alone() -> None:
     offer()
     offer()
     assert sys.meta_path.count(FINDER) == 1
@@ -152,16 +152,22 @@ def test_install_comes_too_late_after_a_real_import(python: Run, real: Path) -> 
     assert "ImportError: rogue is already imported from" in done.stderr
 
 
-def test_install_after_importing_the_proxies_is_fine() -> None:
+def test_folder_of_that_name_is_no_rogue(python: Run, tmp_path: Path) -> None:
+    for name in ("rogue", "pyrogue"):
+        (tmp_path / name).mkdir()
+    code = (
+        "import sapwood.compat, rogue, pyrogue; print(rogue.GeneralError.__name__, pyrogue.Device.__name__)"
+    )
+    assert python("-c", code).stdout == "SapwoodError Device\n"
+
+
+def test_install_after_importing_the_proxies_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
     import pyrogue
 
-    before = list(sys.meta_path)
-    try:
-        install()
-        assert sys.meta_path[0] is FINDER
-        assert importlib.import_module("pyrogue") is pyrogue
-    finally:
-        sys.meta_path[:] = before
+    monkeypatch.setattr(FINDER, "takes_over", False)
+    install()
+    assert FINDER.takes_over
+    assert importlib.import_module("pyrogue") is pyrogue
 
 
 # ---- python -m sapwood.compat
