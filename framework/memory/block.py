@@ -89,6 +89,7 @@ class Block:
         self._mask = b""
         self._compared: bool | None = False
         self._place = 0
+        self._type = 0
         self._unverified = _NOTHING
         self._transaction: Transaction | None = None
         self._problem: BusError | None = None
@@ -111,6 +112,16 @@ class Block:
     def staged(self) -> bool:
         """Whether values wait to be written."""
         return self.stagedHigh > 0
+
+    @property
+    def lastAccess(self) -> int:
+        """Type of the last access that was requested, 0 before the first."""
+        return self._type
+
+    @property
+    def verified(self) -> bool:
+        """Whether the last access was a Verify; what it found was raised by the wait for it."""
+        return self._type == Verify
 
     def set_timeout(self, seconds: float) -> None:
         """Set how long later accesses wait for their answers (s)."""

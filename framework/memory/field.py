@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sapwood.errors import VariableError
 from sapwood.memory.arrays import array_codec
 from sapwood.memory.model import Model
@@ -203,6 +205,17 @@ class Field:
             first = self.bitOffset[0] + index * spec.valueStride
             return self._bytes_of(first, first + spec.valueBits)
         return self.low, self.high
+
+    def holds(self, value: Any, index: int = -1) -> bool:
+        """Say whether staging `value`, which `check` has let through, would change no bit of the image."""
+        model = self.spec.model
+        present = self.get(index)
+        if not self.spec.numValues or not isinstance(value, list | tuple | np.ndarray):
+            if isinstance(present, np.ndarray):
+                present = self.get(0)
+            return model.toBytes(value) == model.toBytes(present)
+        first = max(index, 0)
+        return all(self.holds(one, number) for number, one in enumerate(value, first))
 
     def out_of_range(self, value: Any, low: Any, high: Any) -> VariableError:
         """Return the error for a value outside ``low..high``."""

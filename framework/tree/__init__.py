@@ -51,12 +51,14 @@ from sapwood.tree.callbacks import functionWrapper
 from sapwood.tree.command import BaseCommand, Command, LocalCommand
 from sapwood.tree.configprocess import LoadConfigProcess, SaveConfigProcess
 from sapwood.tree.device import Device
+from sapwood.tree.documents import genDocDesc, genDocTableHeader, genDocTableRow
 from sapwood.tree.enable import EnableVariable
 from sapwood.tree.exposed import expose
 from sapwood.tree.link import LinkVariable
 from sapwood.tree.local import LocalVariable
 from sapwood.tree.logs import logName, setLogLevel
 from sapwood.tree.node import Node
+from sapwood.tree.plan import Difference
 from sapwood.tree.process import Process
 from sapwood.tree.remotecommand import RemoteCommand
 from sapwood.tree.remotevar import RemoteVariable
@@ -78,6 +80,7 @@ __all__ = [
     "ConfigError",
     "Device",
     "DeviceError",
+    "Difference",
     "Double",
     "DoubleBE",
     "EnableVariable",
@@ -124,6 +127,9 @@ __all__ = [
     "dictUpdate",
     "expose",
     "functionWrapper",
+    "genDocDesc",
+    "genDocTableHeader",
+    "genDocTableRow",
     "keyValueUpdate",
     "logName",
     "readAndWaitBlocks",

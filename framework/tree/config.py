@@ -10,16 +10,18 @@ from typing import Any
 from sapwood.errors import BusError, ConfigError
 from sapwood.tree import sources
 from sapwood.tree.bulk import BulkOperations
+from sapwood.tree.collector import paused_collector
 from sapwood.tree.groups import GroupFilter, Groups
 from sapwood.tree.node import Node
-from sapwood.tree.plan import Plan
+from sapwood.tree.outcome import bus_failures, outcomes
+from sapwood.tree.plan import Difference, Plan
 from sapwood.tree.yamlio import yamlToData
 
 __all__ = ["Configuration"]
 
 
 class Configuration(BulkOperations, Node):
-    """`saveYaml`, `loadYaml` and `setYaml` of a device."""
+    """`saveYaml`, `loadYaml`, `setYaml` and `diffYaml` of a device."""
 
     def saveYaml(
         self,
@@ -47,7 +49,8 @@ class Configuration(BulkOperations, Node):
         if not name:
             name = datetime.datetime.now().strftime(f"{autoPrefix}_%Y%m%d_%H%M%S.yml")
             name += ".zip" if autoCompress else ""
-        text = self.getYaml(readFirst=readFirst, modes=modes, incGroups=incGroups, excGroups=excGroups)
+        with paused_collector():
+            text = self.getYaml(readFirst=readFirst, modes=modes, incGroups=incGroups, excGroups=excGroups)
         path: str = self._root.dataPath(name) if self._root is not None else name
         sources.write_text(path, text)
         return path
@@ -59,6 +62,7 @@ class Configuration(BulkOperations, Node):
         modes: Sequence[str] = ("RW", "WO"),
         incGroups: Groups = None,
         excGroups: Groups = None,
+        strict: bool = False,
     ) -> bool:
         """Set variables from YAML files; nothing is set when any entry of them is wrong.
 
@@ -70,24 +74,21 @@ class Configuration(BulkOperations, Node):
             Write each variable when it is set; else all are staged, then written and verified.
         modes, incGroups, excGroups
             Which variables may be set.
+        strict
+            Refuse unknown entries, entries of other modes and commands, which else are told and
+            skipped.
 
         Raises
         ------
         ConfigError
-            Its ``problems`` lists every entry at fault.
+            Its ``problems`` lists every entry at fault; after a failure on the bus what became of
+            each value: not written, written, or written and verified.
         FileNotFoundError
             A file is missing.
         """
-        names = [name] if isinstance(name, str) else list(name)
-        place = self._root.dataPath if self._root is not None else str
-        files = [
-            file
-            for one in names
-            for part in (one.split(",") if isinstance(name, str) else [one])
-            for file in sources.expand([place(part.strip()) if part.strip() else ""])
-        ]
-        documents = [(file, yamlToData(fName=file)) for file in files]
-        return self._apply(documents, writeEach, modes, GroupFilter(incGroups, excGroups))
+        with paused_collector():
+            plan = self._plan(self._documents(name), modes, GroupFilter(incGroups, excGroups), strict)
+        return self._apply(plan, writeEach)
 
     def setYaml(
         self,
@@ -96,10 +97,53 @@ class Configuration(BulkOperations, Node):
         modes: Sequence[str] = ("RW", "WO"),
         incGroups: Groups = None,
         excGroups: Groups = None,
+        strict: bool = False,
     ) -> bool:
         """Set variables from YAML text, as `loadYaml` does; ``!include`` is refused."""
         documents = [("The text", yamlToData(yml))]
-        return self._apply(documents, writeEach, modes, GroupFilter(incGroups, excGroups))
+        return self._apply(self._plan(documents, modes, GroupFilter(incGroups, excGroups), strict), writeEach)
+
+    def diffYaml(
+        self,
+        name: str | Iterable[str] | None = None,
+        yml: str | None = None,
+        modes: Sequence[str] = ("RW", "WO"),
+        incGroups: Groups = None,
+        excGroups: Groups = None,
+        strict: bool = False,
+    ) -> list[Difference]:
+        """Return path, old and new value of all that `loadYaml` of files, or `setYaml` of text, would change.
+
+        Nothing is set and the hardware is not accessed: the old values are those read or set last.
+
+        Parameters
+        ----------
+        name
+            Files, as for `loadYaml`.
+        yml
+            Text, in place of files.
+        modes, incGroups, excGroups, strict
+            As for `loadYaml`.
+
+        Raises
+        ------
+        ConfigError
+            As `loadYaml` raises it for entries that are wrong.
+        """
+        documents = self._documents(name or "") if yml is None else [("The text", yamlToData(yml))]
+        return self._plan(documents, modes, GroupFilter(incGroups, excGroups), strict).differences()
+
+    def _documents(self, name: str | Iterable[str]) -> list[tuple[str, Any]]:
+        """Return file and data of each file that `name` stands for."""
+        names = [name] if isinstance(name, str) else list(name)
+        place = self._root.dataPath if self._root is not None else str
+        files = [
+            file
+            for one in names
+            for part in (one.split(",") if isinstance(name, str) else [one])
+            for file in sources.expand([place(part.strip()) if part.strip() else ""])
+        ]
+        return [(file, yamlToData(fName=file)) for file in files]
 
     def _targets(self, key: str) -> tuple[list[Any], list[str] | None]:
         """Return the nodes that a top level key of a configuration names, and element indexes."""
@@ -107,10 +151,11 @@ class Configuration(BulkOperations, Node):
             return [self], None
         return self.nodeMatch(key)
 
-    def _apply(
-        self, documents: Sequence[tuple[str, Any]], writeEach: bool, modes: Sequence[str], groups: GroupFilter
-    ) -> bool:
-        plan = Plan(self._log, modes, groups)
+    def _plan(
+        self, documents: Sequence[tuple[str, Any]], modes: Sequence[str], groups: GroupFilter, strict: bool
+    ) -> Plan:
+        """Return the steps that `documents` ask for, all of them checked."""
+        plan = Plan(self._log, modes, groups, strict)
         for source, data in documents:
             if not isinstance(data, Mapping):
                 plan.problems.append(f"{source}: a mapping is expected at the top, not {data!r}")
@@ -127,13 +172,17 @@ class Configuration(BulkOperations, Node):
                 path=self._path,
                 problems=plan.problems,
             )
+        return plan
+
+    def _apply(self, plan: Plan, writeEach: bool) -> bool:
         with contextlib.ExitStack() as stack:
+            stack.enter_context(paused_collector())
             if self._root is not None:
                 stack.enter_context(self._root.pollBlock())
                 stack.enter_context(self._root.updateGroup())
             self._take(plan, writeEach)
         self._log.info(
-            "Configuration loaded: %d values set, %d entries skipped", len(plan.steps), plan.skipped
+            "Configuration loaded: %d values set, %d entries skipped", len(plan.steps), len(plan.skipped)
         )
         return True
 
@@ -142,17 +191,25 @@ class Configuration(BulkOperations, Node):
         for number, step in enumerate(plan.steps):
             try:
                 step.variable.set(step.value, index=step.index, write=writeEach)
-            except BusError:
-                raise
             except Exception as error:
-                raise ConfigError(
-                    f"Setting {step.variable._path} failed: {error}. The {number} values before it are "
-                    f"{'written' if writeEach else 'staged but not written'}",
-                    path=self._path,
-                    problems=[f"{step.variable._path}: {error}"],
-                ) from error
-        if not writeEach:
-            force = self._root is not None and bool(self._root.ForceWrite.value())
-            self.writeBlocks(force=force, recurse=True)
-            self.verifyBlocks(recurse=True)
-            self._wait_hook(recurse=True)
+                reached = number + isinstance(error, BusError)
+                raise self._broken(f"Setting {step.path} failed: {error}", plan, reached, error) from error
+        if writeEach:
+            return
+        try:
+            self._commit()
+        except BusError as error:
+            text = "The configuration was not applied whole, the bus failed"
+            raise self._broken(text, plan, len(plan.steps), error) from error
+
+    def _commit(self) -> None:
+        """Write what is staged (or all, with ``ForceWrite``), verify and wait."""
+        force = self._root is not None and bool(self._root.ForceWrite.value())
+        self.writeBlocks(force=force, recurse=True)
+        self.verifyBlocks(recurse=True)
+        self._wait_hook(recurse=True)
+
+    def _broken(self, text: str, plan: Plan, reached: int, error: Exception) -> ConfigError:
+        """Return the error that tells what became of each value when applying `plan` failed."""
+        lines = outcomes(plan.steps, reached, bus_failures(error))
+        return ConfigError(text, path=self._path, problems=lines)

@@ -12,7 +12,7 @@ from sapwood.memory.transaction import DEFAULT_TIMEOUT_S
 from sapwood.tree.command import BaseCommand
 from sapwood.tree.config import Configuration
 from sapwood.tree.enable import EnableVariable
-from sapwood.tree.groups import Groups
+from sapwood.tree.groups import GroupFilter, Groups
 from sapwood.tree.link import LinkVariable
 from sapwood.tree.local import LocalBlock
 from sapwood.tree.mapping import build
@@ -162,21 +162,27 @@ class Device(Configuration, Hub):
     def add(self, node: Node | Iterable[Node]) -> None:
         """Add a child, or each of several; a device without memBase uses this one's registers."""
         Node.add(self, node)
+        if isinstance(node, Device) and node._memBase is None:
+            node._setSlave(self)
+
+    def _adopt(self, node: Node) -> None:
+        super()._adopt(node)
         if isinstance(node, Device):
             self._devices[node._name] = node
-            if node._memBase is None:
-                node._setSlave(self)
 
     def addInterface(self, *interfaces: Any) -> None:
         """Start and stop `interfaces` (or what they contain) together with the tree.
 
-        Each may have ``_start()``, ``_quiesce(deadline)``, ``_runDry(deadline)`` and ``_stop()``.
+        Each may have ``_start()``, ``_quiesce(deadline)``, ``_runDry(deadline)`` and ``_stop()``, and
+        ``_addedTo(device)``, which is called now.
         """
         for interface in interfaces:
             if isinstance(interface, Iterable) and not hasattr(interface, "_start"):
                 self.addInterface(*interface)
             elif not any(known is interface for known in self._managed):
                 self._managed.append(interface)
+                if hasattr(interface, "_addedTo"):
+                    interface._addedTo(self)
 
     def addProtocol(self, *protocols: Any) -> None:
         """Do what `addInterface` does."""
@@ -239,6 +245,18 @@ class Device(Configuration, Hub):
             variables = [name for name, node in self.variables.items() if node.pollInterval != 0]
         for name in variables:
             self._nodes[name].setPollInterval(interval)
+
+    def genDocuments(self, path: str, incGroups: Groups = None, excGroups: Groups = None) -> None:
+        """Write a page of reStructuredText about this device, and about each below, to the folder `path`.
+
+        Parameters
+        ----------
+        incGroups, excGroups
+            Which nodes are described.
+        """
+        from sapwood.tree.documents import write_documents
+
+        write_documents(self, path, GroupFilter(incGroups, excGroups))
 
     # ---- start and stop
 

@@ -67,6 +67,7 @@ class LinkVariable(BaseVariable):
         super().__init__(name=name, **kwargs)
         self._getter = getter
         self._setter = setter
+        self._mirrored = variable if linkedSet is None else None
         if variable is not None and linkedGet is None and self._nativeType is None:
             self._nativeType, self._ndType = variable.nativeType, variable.ndType
             self._shape = variable._shape
@@ -76,6 +77,10 @@ class LinkVariable(BaseVariable):
             if not isinstance(dep, BaseVariable):
                 raise VariableError(f"Dependency {dep!r} of LinkVariable {name} is not a variable", path=name)
             self.addDependency(dep)
+
+    def _check(self, value: Any, index: int = -1) -> None:
+        if self._mirrored is not None:
+            self._mirrored._check(value, index)
 
     def __getitem__(self, index: int) -> BaseVariable:
         return self._dependencies[index]

@@ -12,6 +12,7 @@ from sapwood.errors import VariableError
 from sapwood.tree.callbacks import adapt
 from sapwood.tree.coerce import coerce
 from sapwood.tree.inplace import InPlace
+from sapwood.tree.value import same
 from sapwood.tree.variable import BaseVariable, waits
 
 __all__ = ["LocalBlock", "LocalVariable"]
@@ -97,6 +98,7 @@ class LocalVariable(InPlace, BaseVariable):
         self._value = value
         self._setter = None if localSet is None else adapt(localSet, ("dev", "var", "value", "changed"))
         self._getter = None if localGet is None else adapt(localGet, ("dev", "var"))
+        self._simple = localSet is None and self._minimum is None and self._maximum is None
         self._bounded = self._minimum is not None or self._maximum is not None
         self._block = LocalBlock(self)
         self._lock = self._block.lock
@@ -134,6 +136,12 @@ class LocalVariable(InPlace, BaseVariable):
         self._fit(value, index)
         if index >= 0:
             self._value[index]  # an index out of range is found here
+
+    def _length(self) -> int:
+        try:
+            return len(self._value)
+        except TypeError:
+            return 0
 
     def _store(self, value: Any) -> None:
         if type(value) is not self._nativeType or self._bounded:
@@ -180,10 +188,12 @@ class LocalVariable(InPlace, BaseVariable):
         if check is not None:
             wait = waits(wait, check)
         with self._lock:
-            if index < 0:
-                self._store(value)
-            else:
+            if index >= 0:
                 self._store_item(value, index)
+            elif self._simple and type(value) is self._nativeType:
+                self._value = value
+            else:
+                self._store(value)
         if not write:
             return
         if self._direct:
@@ -222,9 +232,6 @@ class LocalVariable(InPlace, BaseVariable):
 
 def _differ(old: Any, new: Any) -> bool:
     """Tell if two values differ; a list, dict or array given again may have changed inside."""
-    if isinstance(new, (list, dict, np.ndarray)):
-        if old is new:
-            return True
-        if isinstance(new, np.ndarray):
-            return not np.array_equal(old, new)
-    return bool(old != new)
+    if old is new and isinstance(new, (list, dict, np.ndarray)):
+        return True
+    return not same(old, new)

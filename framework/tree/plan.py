@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,15 @@ from sapwood.errors import SapwoodError, nearest
 from sapwood.tree.groups import GroupFilter
 from sapwood.tree.match import parse_index
 
-__all__ = ["Plan", "Step"]
+__all__ = ["Difference", "Plan", "Step"]
+
+
+class Difference(NamedTuple):
+    """A value that a configuration would change: where, from what, to what."""
+
+    path: str
+    old: Any
+    new: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +32,18 @@ class Step:
     value: Any
     index: int
 
+    @property
+    def path(self) -> str:
+        """Path of the variable, with the index of its element."""
+        path = str(self.variable._path)
+        return path if self.index < 0 else f"{path}[{self.index}]"
+
 
 @dataclass
 class Plan:
     """The steps that a configuration asks for, and what is wrong with it.
+
+    No code of the user is called while it is made.
 
     Parameters
     ----------
@@ -37,14 +53,17 @@ class Plan:
         Access modes of the variables that may be set.
     groups
         Tested at every level; what does not pass is left out silently.
+    strict
+        Entries that would be skipped are problems.
     """
 
     log: logging.Logger
     modes: Sequence[str]
     groups: GroupFilter
+    strict: bool = False
     steps: list[Step] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    skipped: int = 0
+    skipped: list[str] = field(default_factory=list)
 
     def entry(self, device: Any, key: Any, data: Any) -> None:
         """Take up one entry of `device`."""
@@ -58,12 +77,19 @@ class Plan:
         """Tell about an entry that names nothing."""
         near = nearest(key, device._nodes)
         hint = f". Did you mean: {', '.join(near)}?" if near else ""
-        self.log.error("Entry %s not found in %s%s", key, device._path, hint)
-        self.skipped += 1
+        self._skip(logging.ERROR, f"Entry {key} not found in {device._path}{hint}")
+
+    def _skip(self, level: int, text: str) -> None:
+        """Tell about an entry that is left out; a strict plan does not."""
+        if self.strict:
+            self.problems.append(text)
+        else:
+            self.skipped.append(text)
+            self.log.log(level, "%s", text)
 
     def node(self, node: Any, keys: list[str] | None, data: Any) -> None:
         """Take up the data for `node`, or for the elements `keys` of it."""
-        if not self.groups(node._groups) or node.isCommand:
+        if not self.groups(node._groups):
             return
         if node.isDevice:
             if not isinstance(data, Mapping):
@@ -71,17 +97,20 @@ class Plan:
                 return
             for key, value in data.items():
                 self.entry(node, key, value)
+        elif node.isCommand:
+            near = nearest(node._name, node._parent.variables if node._parent is not None else ())
+            hint = f". Did you mean: {', '.join(near)}?" if near else ""
+            self._skip(logging.WARNING, f"Skipping Entry {node._name}: {node._path} is a command{hint}")
         elif node._mode not in self.modes:
-            self.log.warning(
-                "Skipping set for Entry %s with mode %s. Enabled Modes=%s.",
-                node._name,
-                node._mode,
-                self.modes,
+            modes = ", ".join(self.modes)
+            self._skip(
+                logging.WARNING,
+                f"Skipping set for Entry {node._name} with mode {node._mode}. Enabled Modes={modes}. "
+                f"Path: {node._path}",
             )
-            self.skipped += 1
         elif keys is not None:
             self._elements(node, keys, data)
-        elif isinstance(data, Mapping) and node.nativeType is np.ndarray:
+        elif isinstance(data, Mapping) and node._nativeType is np.ndarray:
             for index, value in data.items():
                 self._step(node, value, index)
         else:
@@ -97,10 +126,7 @@ class Plan:
         if index is None:
             self._problem(path, "is not an index or slice")
             return
-        try:
-            length = variable.numValues if hasattr(variable, "numValues") else len(variable.value())
-        except TypeError:
-            length = 0
+        length = variable._length()
         if not length:
             self._problem(path, "has no elements: the variable is not an array")
         elif isinstance(index, int):
@@ -134,3 +160,12 @@ class Plan:
             self._problem(path, str(error))
         else:
             self.steps.append(Step(variable, value, number))
+
+    def differences(self) -> list[Difference]:
+        """Return what would change, the last of several values for one place; no hardware is accessed."""
+        found: dict[str, Difference | None] = {}
+        for step in self.steps:
+            old = step.variable.value(index=step.index)
+            same = step.variable._holds(step.value, step.index)
+            found[step.path] = None if same else Difference(step.path, old, step.value)
+        return [one for one in found.values() if one is not None]

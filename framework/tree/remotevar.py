@@ -194,6 +194,9 @@ class RemoteVariable(BaseVariable):
     def _check(self, value: Any, index: int = -1) -> None:
         self._field.check(value, index)
 
+    def _holds(self, value: Any, index: int = -1) -> bool:
+        return bool(self._field.holds(value, index))
+
     # ---- where it is
 
     @property

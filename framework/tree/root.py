@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import gc
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
@@ -15,24 +14,23 @@ from typing import Any, ClassVar
 from sapwood.errors import BusError, NodeError, SapwoodError, combine
 from sapwood.memory import check_overlap
 from sapwood.memory.transaction import DEFAULT_TIMEOUT_S
-from sapwood.tree import rootnodes, sources
+from sapwood.tree import listing, rootnodes, sources, treedict
+from sapwood.tree.collector import paused_collector
 from sapwood.tree.device import Device
 from sapwood.tree.dump import dump_text
-from sapwood.tree.groups import Groups
+from sapwood.tree.groups import GroupFilter, Groups
 from sapwood.tree.match import split_path
 from sapwood.tree.plan import Plan
 from sapwood.tree.polling import Poller
 from sapwood.tree.syslog import NAMES, SystemLog
 from sapwood.tree.updates import BatchListener, UpdateWorker
 from sapwood.tree.variable import Listener
+from sapwood.tree.yamlio import dataToYaml
 
 __all__ = ["QUIESCE_S", "Root"]
 
 QUIESCE_S = 5.0
 """How long sources and queues may take to run empty when the tree stops (s)."""
-
-MANY_OBJECTS = 100_000
-"""So many new objects are worth a run of the garbage collector at the end of a start."""
 
 LONG_TIMEOUT_S = 10.0
 """A bus timeout above this is warned about (s)."""
@@ -107,7 +105,7 @@ class Root(Device):
         """
         if self._running:
             raise NodeError("Root is already started! Can't restart!", path=self._path)
-        with _paused_collector():
+        with paused_collector():
             if not self._attached:
                 self._attach()
                 self._attached = True
@@ -345,6 +343,63 @@ class Root(Device):
         if self.InitAfterConfig.value():
             self.initialize()
 
+    def treeDict(
+        self,
+        modes: Sequence[str] = ("RW", "RO", "WO"),
+        incGroups: Groups = None,
+        excGroups: Groups = None,
+        properties: bool = True,
+    ) -> dict[str, Any]:
+        """Return the variables of the tree as nested dicts.
+
+        Parameters
+        ----------
+        modes, incGroups, excGroups
+            What to include.
+        properties
+            Each variable is the dict of its properties; else its `VariableValue`.
+        """
+        groups = GroupFilter(incGroups, excGroups)
+        return {self._name: treedict.tree_dict(self, modes, groups, properties=properties) or {}}
+
+    def treeYaml(
+        self,
+        modes: Sequence[str] = ("RW", "RO", "WO"),
+        incGroups: Groups = None,
+        excGroups: Groups = None,
+        properties: bool = True,
+    ) -> str:
+        """Return what `treeDict` returns as YAML text; classes by their names."""
+        return dataToYaml(treedict.writable(self.treeDict(modes, incGroups, excGroups, properties)))
+
+    def saveAddressMap(self, fname: str, headerEn: bool = False) -> None:
+        """Write a table of all registers, with address, bits, model and block of each, to a file.
+
+        Parameters
+        ----------
+        fname
+            ``.csv`` has commas between the columns, any other tabs; ``.h`` is a C header.
+        headerEn
+            Write the C header, whatever the name.
+        """
+        header = headerEn or fname.endswith(".h")
+        text = listing.c_header(self) if header else listing.address_map(self, fname)
+        sources.write_text(self.dataPath(fname), text)
+
+    def saveVariableList(self, fname: str, polledOnly: bool = False, incGroups: Groups = None) -> None:
+        """Write a table of all variables and commands to a file.
+
+        Parameters
+        ----------
+        fname
+            ``.csv`` has commas between the columns, any other tabs.
+        polledOnly
+            Leave out what is not polled.
+        incGroups
+            Only what is in one of these groups.
+        """
+        sources.write_text(self.dataPath(fname), listing.variable_list(self, fname, polledOnly, incGroups))
+
     def remoteVariableDump(
         self, name: str | None = None, modes: Sequence[str] = ("RW", "RO", "WO"), readFirst: bool = False
     ) -> str:
@@ -364,20 +419,3 @@ class Root(Device):
         path = self.dataPath(name or datetime.datetime.now().strftime("regdump_%Y%m%d_%H%M%S.txt"))
         sources.write_text(path, dump_text(self, modes))
         return path
-
-
-@contextmanager
-def _paused_collector() -> Iterator[None]:
-    """Pause the garbage collector: building many objects would make it run over and over.
-
-    After many objects it runs once, which makes them old and so rarely looked at again.
-    """
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            if gc.get_count()[0] > MANY_OBJECTS:
-                gc.collect()
-            gc.enable()

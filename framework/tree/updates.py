@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from sapwood.memory import Block
 from sapwood.tree.groups import GroupFilter, Groups
-from sapwood.tree.value import VariableValue
+from sapwood.tree.value import VariableValue, same
 
 if TYPE_CHECKING:
     from sapwood.tree.variable import BaseVariable
@@ -116,13 +114,14 @@ class UpdateWorker:
 
     def publish(self, variable: BaseVariable) -> None:
         """Queue an update of `variable` if anybody listens, or add it to this thread's group."""
-        batch = self._local.batch
+        local = self._local
+        batch = local.batch
         if batch is None:
             if self._open and (self._listeners or variable._functions or variable._followers):
                 self._queue.put(variable)
         else:
             batch[variable] = None
-            if self._local.period:
+            if local.period:
                 self._flush_if_due()
 
     def publish_block(self, block: Block) -> None:
@@ -217,7 +216,7 @@ class UpdateWorker:
         def each(batch: dict[str, VariableValue]) -> None:
             for path, value in batch.items():
                 if onlyChanges:
-                    if path in last and _same(last[path], value.value):
+                    if path in last and same(last[path], value.value):
                         continue
                     last[path] = copy.copy(value.value)
                 self._guard(function, path, path in self._quiet, path, value)
@@ -334,13 +333,6 @@ class UpdateWorker:
             self._told.clear()
         self._told[key] = kind
         self._log().error(text, what, kind, exc_info=error, extra={"fromSystemLog": quiet})
-
-
-def _same(old: Any, new: Any) -> bool:
-    """Tell if two values are equal."""
-    if isinstance(old, np.ndarray) or isinstance(new, np.ndarray):
-        return np.array_equal(old, new)
-    return bool(old == new)
 
 
 def _variables(changed: Iterable[BaseVariable | Block], *, everything: bool) -> Variables:

@@ -5,10 +5,19 @@ from __future__ import annotations
 import time as clock
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from sapwood.tree.variable import BaseVariable
 
-__all__ = ["VariableValue"]
+__all__ = ["VariableValue", "same"]
+
+
+def same(old: Any, new: Any) -> bool:
+    """Tell if two values are equal."""
+    if isinstance(old, np.ndarray) or isinstance(new, np.ndarray):
+        return np.array_equal(old, new)
+    return bool(old == new)
 
 
 class VariableValue:

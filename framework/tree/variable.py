@@ -16,7 +16,7 @@ from sapwood.tree.alarms import NO_ALARM, Limits
 from sapwood.tree.groups import Groups
 from sapwood.tree.keywords import suspect
 from sapwood.tree.node import Node
-from sapwood.tree.value import VariableValue
+from sapwood.tree.value import VariableValue, same
 
 __all__ = ["BaseVariable", "Listener", "waits"]
 
@@ -358,6 +358,14 @@ class BaseVariable(Node):
 
     def _check(self, value: Any, index: int = -1) -> None:
         """Raise what `set` would raise for this native value, without staging it."""
+
+    def _holds(self, value: Any, index: int = -1) -> bool:
+        """Tell if setting `value`, which `_check` has let through, would change nothing."""
+        return same(self.value(index=index), value)
+
+    def _length(self) -> int:
+        """Return the number of elements, 0 for a scalar; calls no code of the user."""
+        return self._shape[0] if self._shape else 0
 
     def _saved(self) -> Any:
         """Return the value that a saved configuration holds."""

@@ -167,6 +167,7 @@ def test_unknown_entries_are_told_and_skipped(top: pr.Root, caplog: pytest.LogCa
     told = [record.getMessage() for record in caplog.records]
     assert [text.split(" in ")[0] for text in told] == [
         "Entry uu not found",
+        "Skipping Entry kick: top.D.kick is a command",
         "Entry Q not found",
         "Entry other not found",
         "Entry top.Z not found",
