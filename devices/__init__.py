@@ -12,14 +12,18 @@ from sapwood.extras import lazy_exports
 if TYPE_CHECKING:
     from sapwood.devices.board.device import FrontEndBoard
     from sapwood.devices.board.firmware import FrontEndFirmware
+    from sapwood.devices.datareceiver import DataReceiver
     from sapwood.devices.datawriter import DataWriter
     from sapwood.devices.prbs import PrbsPair, PrbsRx, PrbsTx
     from sapwood.devices.reader import StreamReader
+    from sapwood.devices.runcontrol import RunControl
+    from sapwood.devices.runsequence import RunSequence
     from sapwood.devices.stage import Fifo, Filter, RateDrop, StageDevice
     from sapwood.devices.variable import StreamVariable, Variable
     from sapwood.devices.writer import StreamWriter
 
 __all__ = [
+    "DataReceiver",
     "DataWriter",
     "Fifo",
     "Filter",
@@ -29,6 +33,8 @@ __all__ = [
     "PrbsRx",
     "PrbsTx",
     "RateDrop",
+    "RunControl",
+    "RunSequence",
     "StageDevice",
     "StreamReader",
     "StreamVariable",
@@ -39,6 +45,7 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
+        "DataReceiver": "sapwood.devices.datareceiver",
         "DataWriter": "sapwood.devices.datawriter",
         "Fifo": "sapwood.devices.stage",
         "Filter": "sapwood.devices.stage",
@@ -48,6 +55,8 @@ __getattr__ = lazy_exports(
         "PrbsRx": "sapwood.devices.prbs",
         "PrbsTx": "sapwood.devices.prbs",
         "RateDrop": "sapwood.devices.stage",
+        "RunControl": "sapwood.devices.runcontrol",
+        "RunSequence": "sapwood.devices.runsequence",
         "StageDevice": "sapwood.devices.stage",
         "StreamReader": "sapwood.devices.reader",
         "StreamVariable": "sapwood.devices.variable",

@@ -138,6 +138,10 @@ class DataWriter(Device):
         """Frames since Open."""
         return 0
 
+    def _getReceivedCount(self) -> int:
+        """Frames that came since Open, written or not: a run waits until it stands still."""
+        return self._getFrameCount()
+
     def _genFileName(self) -> None:
         """Set DataFile to ``data_YYYYMMDD_HHMMSS.dat`` (local time) in its present folder.
 

@@ -198,6 +198,10 @@ class StreamWriter(StreamEnd, DataWriter):
     def _getFrameCount(self) -> int:
         return self._writer.getFrameCount()
 
+    def _getReceivedCount(self) -> int:
+        counters = self._writer.counters
+        return counters.accepted.frames + sum(counters.dropped.values())
+
     # Status
 
     def _getState(self) -> str:

@@ -81,6 +81,8 @@ class FrontEndBoard(Device):
         Stream end of each channel, for a board reached over `memBase`; with a firmware its own.
     """
 
+    runSwitch = "Run"
+
     def __init__(
         self,
         *,
