@@ -14,6 +14,7 @@ import pyrogue.utilities.fileio
 import pyrogue.utilities.prbs
 import pytest
 import rogue
+import rogue.interfaces.memory as rim
 import rogue.interfaces.stream as ris
 import rogue.utilities
 import rogue.utilities.fileio
@@ -208,3 +209,58 @@ def test_prbs_devices() -> None:
         root.PrbsTx.genFrame(4)
     assert root.PrbsRx.rxCount.get() == 4
     assert root.PrbsRx.rxErrors.get() == 0
+
+
+class Image(pr.DataReceiver):
+    """Shows frames as pictures of two columns."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(typeStr="UInt16[np]", **kwargs)
+
+    def process(self, frame: Any) -> None:
+        pixels = frame.getNumpy(0, frame.getPayload()).view(np.uint16)
+        self.Data.set(pixels.reshape(-1, 2), write=True)
+        self.Updated.set(True)
+
+
+def test_receiver_of_ones_own() -> None:
+    source = Source()
+    root = pr.Root(name="Top", pollEn=False)
+    root.add(Image(name="Image"))
+    source >> root.Image
+    with root:
+        source.send(np.arange(6, dtype=np.uint16).tobytes())
+        assert root.Image.Data.value().tolist() == [[0, 1], [2, 3], [4, 5]]
+        assert (root.Image.FrameCount.get(), root.Image.ByteCount.get()) == (1, 12)
+        root.CountReset()
+        assert root.Image.FrameCount.get() == 0
+
+
+def test_run_control_calls_its_command() -> None:
+    called = threading.Event()
+    root = pr.Root(name="Top", pollEn=False)
+    root.add(pr.RunControl(name="Run", rates={1: "1 Hz", 1000: "1 kHz"}, cmd=called.set))
+    with root:
+        root.Run.runRate.setDisp("1 kHz")
+        root.Run.runState.setDisp("Running")
+        assert called.wait(10)
+        root.Run.runState.setDisp("Stopped")
+        assert root.Run.runCount.get() >= 1
+
+
+def test_registers_cross_the_bridge() -> None:
+    memory = rim.Emulate(4, 0x1000)
+    server = rim.TcpServer("127.0.0.1", 0)
+    memory << server
+    server._start()
+    try:
+        client = rim.TcpClient("127.0.0.1", server.port)
+        root = pr.Root(name="Top", pollEn=False)
+        root.addInterface(client)
+        root.add(pr.Device(name="D", memBase=client))
+        root.D.add(pr.RemoteVariable(name="R", offset=0x10))
+        with root:
+            root.D.R.set(77)
+            assert root.D.R.get() == 77
+    finally:
+        server._stop()
