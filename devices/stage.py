@@ -8,6 +8,7 @@ from typing import Any
 from sapwood import streams
 from sapwood.devices.polled import add_polled
 from sapwood.streams import Master, Slave, StageCounters, StreamEnd
+from sapwood.streams.framequeue import QUEUE_BYTES, Policy
 from sapwood.tree import Device, LocalCommand, LocalVariable
 
 __all__ = ["Fifo", "Filter", "RateDrop", "StageDevice"]
@@ -79,18 +80,31 @@ class Fifo(StageDevice):
         maxDepth: int = 0,
         trimSize: int = 0,
         noCopy: bool = False,
+        policy: Policy | None = None,
+        maxBytes: int = QUEUE_BYTES,
         **kwargs: Any,
     ) -> None:
-        fifo = streams.Fifo(maxDepth, trimSize, noCopy)
+        fifo = streams.Fifo(maxDepth, trimSize, noCopy, policy=policy, maxBytes=maxBytes)
         self._fifo = fifo
+        self._blockedBefore = 0
         super().__init__(fifo, description=description, **({"name": name} if name else {}), **kwargs)
         self._add_setting("MaxDepth", "Most frames held, 0 = no limit", maxDepth)
         add_polled(self, "Size", "Frames held now", fifo.size)
-        add_polled(self, "FrameDropCnt", "Frames dropped because the queue was full", fifo.dropCnt)
+        add_polled(self, "FrameDropCnt", "Frames dropped, mostly because the queue was full", fifo.dropCnt)
+        add_polled(self, "BlockCount", "How often a sender had to wait for room", self._getBlocked)
+        add_polled(self, "LastError", "What a sink raised last, if any did", self._getLastError, value="")
         self.add(LocalCommand(name="ClearCnt", description="Zero the drop count", function=fifo.clearCnt))
+
+    def _getBlocked(self) -> int:
+        return self._fifo.counters.blocked - self._blockedBefore
+
+    def _getLastError(self) -> str:
+        error = self._fifo.lastError
+        return "" if error is None else f"{type(error).__name__}: {error}"
 
     def countReset(self) -> None:
         """Let the counters start again from zero."""
+        self._blockedBefore = self._fifo.counters.blocked
         self._fifo.clearCnt()
         super().countReset()
 

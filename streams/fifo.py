@@ -12,7 +12,7 @@ import numpy as np
 from sapwood.streams.batch import FrameBatch
 from sapwood.streams.counters import StageCounters
 from sapwood.streams.frame import Frame
-from sapwood.streams.framequeue import Flow, FrameQueue, Policy
+from sapwood.streams.framequeue import QUEUE_BYTES, Flow, FrameQueue, Policy
 from sapwood.streams.gap import Gap
 from sapwood.streams.link import Master, Slave
 from sapwood.streams.sinkerrors import SinkErrors
@@ -65,7 +65,7 @@ class Fifo(Master, Slave):
         noCopy: bool = False,
         *,
         policy: Policy | None = None,
-        maxBytes: int = 256 << 20,
+        maxBytes: int = QUEUE_BYTES,
     ) -> None:
         Master.__init__(self)
         Slave.__init__(self)

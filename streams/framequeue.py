@@ -17,9 +17,13 @@ from sapwood.streams.counters import StageCounters
 from sapwood.streams.frame import Frame
 from sapwood.streams.gap import Gap
 
-__all__ = ["Flow", "FrameQueue", "Policy", "lean"]
+__all__ = ["QUEUE_BYTES", "Flow", "FrameQueue", "Policy", "lean"]
 
 Policy = Literal["block", "drop_new", "drop_old"]
+
+QUEUE_BYTES = 256 << 20
+"""Payload bytes that a queue holds at most, unless it is told otherwise."""
+
 Load: TypeAlias = Frame | FrameBatch
 
 _FULL = "full"

@@ -52,6 +52,31 @@ def test_fifo_counts_and_clears(await_true):
         assert fifo.FrameCount.get() == 0
 
 
+def test_fifo_policy_and_what_its_sinks_raise(sink, await_true):
+    class Queue(Root):
+        def __init__(self) -> None:
+            super().__init__(name="Top", pollEn=False)
+            self.add(Fifo(name="Fifo", policy="block", maxBytes=250))
+
+    source, gate = Master(), Gate()
+    with Queue() as top:
+        fifo = top.Fifo
+        source >> fifo >> gate
+        fifo >> sink
+        sink.fail = OSError("no room")
+        sender = threading.Thread(target=lambda: [source._sendFrame(Frame(bytes(100))) for _ in range(5)])
+        sender.start()
+        assert gate.entered.wait(20)
+        await_true(lambda: fifo.BlockCount.get() >= 1 and fifo.Size.get() == 2, "a sender that waits")
+        gate.opened.set()
+        sender.join(20)
+        await_true(lambda: fifo.ErrorCount.get() == 5, "five failures")
+        assert fifo.LastError.get() == "OSError: no room"
+        assert (fifo.FrameDropCnt.get(), len(gate.got)) == (0, 5)
+        top.CountReset()
+        assert (fifo.BlockCount.get(), fifo.ErrorCount.get()) == (0, 0)
+
+
 def test_filter_and_rate_drop(sink):
     source = Master()
     with Stages() as top:
