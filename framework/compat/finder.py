@@ -120,5 +120,7 @@ def install() -> None:
                 "call sapwood.compat.install() first",
                 name=root,
             )
+    if FINDER in sys.meta_path:
+        sys.meta_path.remove(FINDER)
     offer()
     FINDER.takes_over = True
