@@ -122,7 +122,10 @@ def test_garbage_is_answered_and_changes_nothing(wire: Wire, parts: list[bytes])
     assert "ok" in wire.ask({"op": "ping"})
 
 
-def test_random_messages_do_not_stop_the_server(server: RemoteServer, wire: Wire, connect: Connect) -> None:
+def test_random_messages_do_not_stop_the_server(
+    server: RemoteServer, top: Any, wire: Wire, connect: Connect
+) -> None:
+    top.Bench.gate.set()
     seed = random.Random(5)
     samples = [
         b'{"v":1,"id":1,"op":"get","paths":["Top.Bench.Int"]}',
@@ -134,6 +137,8 @@ def test_random_messages_do_not_stop_the_server(server: RemoteServer, wire: Wire
         for _ in range(seed.randrange(1, 6)):
             raw[seed.randrange(len(raw))] = seed.randrange(256)
         wire.send(*[bytes(raw), b"12345678"][: seed.randrange(1, 3)])
+        while "push" in wire.receive():  # each message has exactly one answer
+            pass
     assert "ok" in connect(server.port).ask({"op": "ping"})
     assert server.counters.get("faults", 0) == 0
     assert server.counters["garbage"] > 100
@@ -263,7 +268,6 @@ def test_as_interface_of_a_root() -> None:
         server._start()
     root = Root(name="Own")
     root.addInterface(server)
-    server._addedTo(root)
     for _ in range(2):  # a tree can be started again
         with root, RemoteClient("127.0.0.1", server.port) as client:
             assert client.Own.PollEn.get() is True
@@ -276,3 +280,15 @@ def test_stop_does_not_hang_on_a_running_command(server: RemoteServer, top: Any,
     start = time.monotonic()
     server._stop()
     assert time.monotonic() - start < 5
+
+
+def test_waking_a_server_that_has_ended_does_not_block(server: RemoteServer) -> None:
+    loop, thread = server._loop, server._thread
+    assert loop is not None
+    assert thread is not None
+    loop._stopping = True  # the thread ends by itself, as when it sees the flag before the wake-up comes
+    thread.join(10)
+    waking = threading.Thread(target=loop.wake, daemon=True)
+    waking.start()
+    waking.join(5)
+    assert not waking.is_alive()
