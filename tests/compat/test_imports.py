@@ -224,7 +224,7 @@ def test_wrong_use_is_told(python: Run, arguments: list[str]) -> None:
 # ---- the page for people who come from Rogue
 
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "moving-from-rogue.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "migrating-from-pyrogue.md"
 
 
 @pytest.mark.parametrize("module", sorted(name for name in MODULES if "._" not in name))
