@@ -181,7 +181,9 @@ class Fifo(Master, Slave):
         inside = worker is threading.current_thread()
         if not inside:
             self._queue.wait_idle(deadline)
-        self._queue.discard(reason)
+        lost = self._queue.discard(reason)
+        if lost:
+            _log.warning("%d frames that the sinks had not taken are dropped: %s", lost, reason)
         if worker is not None and not inside:
             worker.join(_JOIN_S)
             if worker.is_alive():

@@ -7,12 +7,15 @@ import logging
 import numpy as np
 import numpy.typing as npt
 
+from sapwood.errors import StreamError
 from sapwood.streams.batch import FrameBatch
 from sapwood.streams.counters import StageCounters
 from sapwood.streams.frame import Frame
 from sapwood.streams.link import Master, Slave
 
 __all__ = ["Filter"]
+
+_MAX_CHANNEL = 255
 
 _log = logging.getLogger("sapwood.stream.Filter")
 
@@ -31,11 +34,18 @@ class Filter(Master, Slave):
     ----------
     counters
         What came in and what was dropped, by reason: ``channel``, ``error``.
+
+    Raises
+    ------
+    StreamError
+        For a channel that no frame can have.
     """
 
     def __init__(self, dropErrors: bool, channel: int) -> None:
         Master.__init__(self)
         Slave.__init__(self)
+        if not 0 <= channel <= _MAX_CHANNEL:
+            raise StreamError("No such channel", expected=f"0..{_MAX_CHANNEL}", seen=channel)
         self.counters = StageCounters()
         self._dropErrors = dropErrors
         self._channel = channel

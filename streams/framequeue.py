@@ -227,9 +227,10 @@ class FrameQueue:
         self._frames += len(item)
         self._bytes += item.nbytes
 
-    def discard(self, reason: str) -> None:
-        """Drop everything in the queue, counted under `reason`."""
+    def discard(self, reason: str) -> int:
+        """Drop everything in the queue, counted under `reason`; return the frames dropped."""
         with self._lock:
+            lost = self._frames
             for _, frames, nbytes in self._entries:
                 if frames:
                     self._counters.drop(reason, frames, nbytes)
@@ -237,6 +238,7 @@ class FrameQueue:
             self._frames = self._bytes = 0
             self._room.notify_all()
             self._idle.notify_all()
+            return lost
 
     # Out
 

@@ -381,6 +381,7 @@ def test_a_stop_with_a_stuck_sink_gives_up_in_time(
     master._sendBatch(batch(0, 3))
     fifo._stop()
     assert fifo.counters.dropped == {"stopped": 3}
+    assert "3 frames that the sinks had not taken are dropped: stopped" in caplog.text
     assert "holds it back" in caplog.text
     fifo._start()  # a new thread serves; the old one ends as soon as it can
     master._sendFrame(frame(1))

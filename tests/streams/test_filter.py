@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sapwood.errors import StreamError
 from sapwood.streams import Filter, Frame, FrameBatch, Gap, Master, Slave
 
 
@@ -92,3 +93,9 @@ def test_gaps_pass() -> None:
     stage >> sink
     stage._acceptGap(gap)
     assert sink.gaps == [gap]
+
+
+@pytest.mark.parametrize("channel", [-1, 256])
+def test_channels_that_no_frame_has_are_refused(channel: int) -> None:
+    with pytest.raises(StreamError, match=r"No such channel.*0\.\.255"):
+        Filter(False, channel)
