@@ -148,6 +148,19 @@ def test_names_of_files(tmp_path: Path):
     assert (tmp_path / "its.dat").exists()
 
 
+def test_a_recorder_that_is_open_keeps_its_file(top: Top, tmp_path: Path):
+    top.Writer.DataFile.set("mine.dat")
+    top.Writer.Open()
+    for _ in range(2):
+        top.Run.startRun()
+        assert top.Writer.DataFile.value() == "mine.dat"
+        top.send()
+        top.Run.stopRun()
+        assert top.Writer.State.get() == "Recording"
+    top.Writer.Close()
+    assert [channel for channel, _ in records(tmp_path / "mine.dat")].count(1) == 2
+
+
 def test_a_recorder_that_does_not_open(top: Top, tmp_path: Path):
     (tmp_path / "run000001.dat").write_bytes(b"precious")
     with pytest.raises(RecordingExists):

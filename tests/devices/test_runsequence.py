@@ -135,6 +135,18 @@ def test_no_second_start(log: list[str], writers, clock: Clock):
     run.stop()
 
 
+def test_sources_may_be_stopped_first(log: list[str], writers, clock: Clock):
+    run = sequence(clock, writers, [Switch(log, "x")])
+    run.stop_sources()  # no run is on
+    assert log == []
+    run.start()
+    run.stop_sources()
+    assert run.active
+    log.clear()
+    run.stop()
+    assert log == ["close A", "close B"]
+
+
 def test_disabled_recorders_and_sources_take_no_part(log: list[str], clock: Clock):
     root = Root(name="Top", pollEn=False)
     device = Device(name="Dev")
@@ -270,6 +282,22 @@ def test_the_wait_for_quiet_has_an_end(log: list[str], writers, clock: Clock, ca
     assert clock.now - stopped == pytest.approx(2.0, abs=0.1)
     assert "Frames still come in" in caplog.text
     assert log[-2:] == ["close A", "close B"]
+
+
+def test_frames_count_as_received_before_they_are_written(tmp_path: Path):
+    root = Root(name="Top", pollEn=False)
+    root.add(StreamWriter(name="Writer", bufferSize=1 << 20))
+    source = Master()
+    source >> root.Writer
+    with root:
+        root.Writer.DataFile.set(str(tmp_path / "a.dat"))
+        root.Writer.Open()
+        before = root.Writer._getReceivedCount()
+        source._sendFrame(Frame(b"x"))
+        assert root.Writer._getReceivedCount() == before + 1
+        root.Writer.Close()
+        source._sendFrame(Frame(b"x"))  # dropped, but it came
+        assert root.Writer._getReceivedCount() == before + 2
 
 
 def test_no_recorders_no_wait(log: list[str], clock: Clock):

@@ -138,6 +138,16 @@ def test_no_second_run(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     assert len(gate.calls) == 2
 
 
+def test_progress_begins_anew(start: Start) -> None:
+    seen: list[float] = []
+    process = pr.Process(name="P", function=lambda dev: seen.append(dev.Progress.value()))
+    start(process)
+    for _ in range(2):
+        process.Start()
+        ended(process)
+    assert seen == [0.0, 0.0]
+
+
 def test_stop_in_the_middle(start: Start) -> None:
     entered, look = threading.Event(), threading.Event()
 
@@ -252,20 +262,21 @@ def test_steps_before_the_tree_runs() -> None:
     assert process.Progress.value() == 0.75
 
 
-def test_steps_from_several_threads(start: Start) -> None:
+def test_steps_from_several_threads(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     process = pr.Process(name="P", function=lambda: None)
     start(process)
-    process.setTotalSteps(2000)
-    process.setStep(0)
-    threads = [
-        threading.Thread(target=lambda: [process.incrementSteps(1) for _ in range(500)]) for _ in range(4)
-    ]
-    for thread in threads:
+    process.setTotalSteps(10)
+    read = threading.Event()
+    value = process.Step.value
+    monkeypatch.setattr(process.Step, "value", lambda *args: (read.set(), value(*args))[1])
+    with process.Step.lock:
+        thread = threading.Thread(target=process.incrementSteps, args=(1,))
         thread.start()
-    for thread in threads:
-        thread.join()
-    assert process.Step.value() == 2000
-    assert process.Progress.value() == 1.0
+        assert not read.wait(0.05)  # nobody reads a step that is being changed
+        process.Step.set(5)
+    thread.join(WAIT_S)
+    assert value() == 6
+    assert process.Progress.value() == 0.6
 
 
 def test_the_default_process_counts_steps(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
