@@ -304,6 +304,9 @@ class Block:
 
     def _note_sent(self, low: int, high: int) -> None:
         """Keep what is written, for its verification."""
+        if high - low == self.size:
+            self._sent = self.image[:]
+            return
         if not self._sent:
             self._sent = bytearray(self.size)
         self._sent[low:high] = self.image[low:high]
@@ -352,8 +355,12 @@ class Block:
         else:
             if self.mode == "RO" or (type == Write and not force and not self.stagedHigh):
                 return False
-            self._low, self._high = low, high = self._write_range(field, index)
-            self._note_sent(low, high)
+            if field is None:
+                self._low, self._high = low, high = 0, self.size
+                self._sent = self.image[:]
+            else:
+                self._low, self._high = low, high = self._write_range(field, index)
+                self._note_sent(low, high)
             self.stagedLow, self.stagedHigh = self.size, 0
             if type == Write:
                 compared = any(self._mask[low:high]) if self._compared is None else self._compared
@@ -363,10 +370,8 @@ class Block:
             self._find_route()
         return True
 
-    def _write_range(self, field: Field | None, index: int) -> tuple[int, int]:
+    def _write_range(self, field: Field, index: int) -> tuple[int, int]:
         """Return the bytes to write: the variable's that were touched, and all others staged."""
-        if field is None:
-            return 0, self.size
         low, high = field.span(index)
         if field.spec.numValues and self.stagedLow < field.high and self.stagedHigh > field.low:
             return self.stagedLow, self.stagedHigh
@@ -443,10 +448,10 @@ class Block:
         if whole._type == Read:
             if self.stagedHigh:
                 return False
-            self.image[:] = whole.data[self._place : self._place + self.size]
+            self.image[:] = whole.buffer[self._place : self._place + self.size]
         elif whole._type == Verify:
             low, high, place = self._low, self._high, self._place
-            return whole.data[place : place + high - low] == self._sent[low:high]
+            return whole.buffer[place : place + high - low] == self._sent[low:high]
         return True
 
     def _again(self) -> BusError | None:
@@ -486,7 +491,7 @@ class Block:
         if isinstance(transaction, Joined) and self._type != Write:
             low, high, place = self._low, self._high, self._place
             received = self._received or self._new_received()
-            received[low:high] = transaction.data[place : place + high - low]
+            received[low:high] = transaction.buffer[place : place + high - low]
         if self._type == Read:
             self._take_received()
         elif self._type == Verify:

@@ -65,7 +65,7 @@ def _send(whole: Joined, first: Block, written: bytearray, size: int) -> None:
     """Request `whole`, an access of `size` bytes that begins with the block `first`."""
     reads = whole.type() in (Read, Verify)
     data = bytearray(size) if reads else written
-    whole.data = memoryview(data)
+    whole.give(data)
     if first._direct is None:
         forward(first._slave, whole, first._limit)
         return

@@ -223,6 +223,12 @@ class Joined(Transaction):
 
     def __init__(self, address: int, type: int, timeout: float) -> None:
         super().__init__(address, memoryview(b""), type, timeout)
+        self.buffer = bytearray()
+
+    def give(self, buffer: bytearray) -> None:
+        """Take the bytes to write, or the space for those that are read."""
+        self.buffer = buffer
+        self.data = memoryview(buffer)
 
     @property
     def succeeded(self) -> bool:

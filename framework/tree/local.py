@@ -98,8 +98,9 @@ class LocalVariable(InPlace, BaseVariable):
         self._value = value
         self._setter = None if localSet is None else adapt(localSet, ("dev", "var", "value", "changed"))
         self._getter = None if localGet is None else adapt(localGet, ("dev", "var"))
-        self._simple = localSet is None and self._minimum is None and self._maximum is None
         self._bounded = self._minimum is not None or self._maximum is not None
+        # The type that is stored without further ado.
+        self._plain = None if localSet is not None or self._bounded else self._nativeType
         self._block = LocalBlock(self)
         self._lock = self._block.lock
         self._publish: Callable[[BaseVariable], None] | None = None
@@ -190,15 +191,16 @@ class LocalVariable(InPlace, BaseVariable):
         with self._lock:
             if index >= 0:
                 self._store_item(value, index)
-            elif self._simple and type(value) is self._nativeType:
+            elif type(value) is self._plain:
                 self._value = value
             else:
                 self._store(value)
         if not write:
             return
         if self._direct:
-            if self._publish is not None and self._block.enable:
-                self._publish(self)
+            publish = self._publish
+            if publish is not None and self._block.enable:
+                publish(self)
         else:
             self._parent._write_variable(self, index, verify, wait is not False)
 

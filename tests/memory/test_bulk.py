@@ -134,3 +134,102 @@ def test_immediate_slaves_take_the_short_way(words) -> None:
     run(blocks, Write)
     run(blocks, Verify)
     assert memory._pages[0][:16] == b"\1\0\0\0\2\0\0\0\3\0\0\0\4\0\0\0"
+
+
+class Immediate(Emulate):
+    """Emulated memory asked without transactions, with a log; accesses that touch `broken` fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[tuple[int, int, int]] = []
+        self.broken: set[int] = set()
+
+    def _direct(self, type, address, buffer, low, high) -> None:
+        self.log.append((type, address, high - low))
+        if self.broken & set(range(address, address + high - low)):
+            raise RuntimeError("broken register")
+        super()._direct(type, address, buffer, low, high)
+
+
+def test_immediate_slaves_are_joined_too(words) -> None:
+    memory = Immediate()
+    blocks = words(memory)
+    for value, block in enumerate(blocks):
+        block.fields[0].set(value + 1)
+    for type in (Write, Verify, Read):
+        run(blocks, type)
+    assert memory.log == [
+        (Write, 0, 16), (Write, 24, 4), (Write, 32, 8),
+        (Verify, 0, 16), (Verify, 24, 4), (Verify, 36, 4),
+        (Read, 0, 16), (Read, 24, 8), (Read, 36, 4),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("type", [Read, Verify])
+def test_a_joined_read_that_fails_is_repeated_block_by_block(words, type) -> None:
+    memory = Immediate()
+    blocks = words(memory)[:4]
+    for block in blocks:
+        block.fields[0].set(7)
+    run(blocks, Write)
+    memory.log.clear()
+    memory.broken.add(8)
+    startTransactions(blocks, type)
+    for number, block in enumerate(blocks):
+        if number == 2:
+            with pytest.raises(BusError, match=r"Top\.Dev\.r2 with address 0x00000008.*broken register"):
+                block.waitTransaction()
+        else:
+            block.waitTransaction()
+    assert memory.log == [(type, 0, 16), *((type, 4 * number, 4) for number in range(4))]
+    assert [block.fields[0].get() for block in blocks] == [7] * 4
+
+
+def test_a_joined_write_that_fails_is_told_and_not_repeated(words) -> None:
+    memory = Immediate()
+    blocks = words(memory)[:4]
+    memory.broken.add(8)
+    startTransactions(blocks, Write, force=True)
+    for block in blocks:
+        with pytest.raises(BusError, match=f"block {block.path} .*broken register"):
+            block.waitTransaction()
+    assert memory.log == [(Write, 0, 16)]
+
+
+def test_repetitions_on_a_silent_bus_end(threaded, words) -> None:
+    memory = threaded(free=False)
+    memory.coalesce = True
+    blocks = words(memory)[:4]
+    for block in blocks:
+        block.set_timeout(0.02)
+    startTransactions(blocks, Read)
+    for block in blocks:
+        with pytest.raises(BusError, match=f"block {block.path} .*Timeout"):
+            block.waitTransaction()
+    assert [entry[1:] for entry in memory.log] == [(0, 16), (0, 4), (4, 4)]
+
+
+def test_values_staged_meanwhile_stay(threaded, words) -> None:
+    memory = threaded(free=False)
+    memory.coalesce = True
+    memory.ram._direct(Write, 0, bytearray(b"\x55" * 16), 0, 16)
+    blocks = words(memory)[:4]
+    startTransactions(blocks, Read)
+    blocks[1].fields[0].set(9)
+    memory.release()
+    for block in blocks:
+        block.waitTransaction()
+    assert [block.fields[0].get() for block in blocks] == [0x55555555, 9, 0x55555555, 0x55555555]
+    assert blocks[1].staged
+
+
+def test_settle_returns_what_the_wait_would_raise(words) -> None:
+    memory = Immediate()
+    blocks = words(memory)[:2]
+    assert [block.settle() for block in blocks] == [(None, False)] * 2
+    memory.broken.add(4)
+    startTransactions(blocks, Read)
+    (none, fresh), (problem, stale) = (block.settle() for block in blocks)
+    assert (none, fresh, stale) == (None, True, False)
+    assert isinstance(problem, BusError)
+    blocks[1].waitTransaction()  # it was told

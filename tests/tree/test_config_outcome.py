@@ -108,7 +108,7 @@ def test_a_setter_that_fails_leaves_the_registers_staged(words: pr.Root, bus: An
         raise RuntimeError("no such gain")
 
     words.D.l._setter = lambda dev, var, value, changed: refuse(value)
-    words.D.l._simple = False
+    words.D.l._plain = None
     assert states(outcome(words, "top.D: {a: 1, l: 5, b: 2}")) == [
         "top.D.a: not written",
         "top.D.l: not written",
