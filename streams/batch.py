@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sapwood.errors import StreamError
 from sapwood.streams.frame import BytesLike, Frame
+from sapwood.streams.windows import windows
 
 __all__ = ["FrameBatch"]
 
@@ -357,11 +358,5 @@ def _gather_bytes(batch: FrameBatch) -> NDArray[np.uint8]:
     for group in np.split(order, bounds):
         width = int(size[group[0]])
         if width:
-            _records(out, width)[targets[group]] = _records(batch.payload, width)[batch.start[group]]
+            windows(out, width)[targets[group]] = windows(batch.payload, width)[batch.start[group]]
     return out
-
-
-def _records(buffer: NDArray[np.uint8], width: int) -> NDArray[np.void]:
-    """Return every run of `width` bytes of `buffer` as one item; item k starts at byte k."""
-    count = max(len(buffer) - width + 1, 0)
-    return np.ndarray((count,), np.dtype((np.void, width)), buffer, strides=(1,))

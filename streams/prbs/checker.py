@@ -17,6 +17,7 @@ from sapwood.streams.frame import BytesLike
 from sapwood.streams.prbs.lfsr import DEFAULT_TAPS, SEED_BITS, SEQ_MASK, check_taps, check_width
 from sapwood.streams.prbs.result import CheckResult
 from sapwood.streams.prbs.table import Pattern
+from sapwood.streams.windows import windows
 
 __all__ = ["PrbsChecker", "check"]
 
@@ -219,7 +220,7 @@ class PrbsChecker:
             step = max(_BLOCK_BYTES // width, 1)
             for first in range(0, len(members), step):
                 part = members[first : first + step]
-                seen = _records(payload, width)[start[part]].view("<u4").reshape(len(part), -1)
+                seen = windows(payload, width)[start[part]].view("<u4").reshape(len(part), -1)
                 equal[part] = (seen == pattern.pick(seq[part])).all(axis=1)
         return equal
 
@@ -285,11 +286,6 @@ def _words_at(payload: Octets, start: Indices) -> Words:
         return np.empty(0, np.uint32)
     anywhere: Words = np.ndarray((len(payload) - 3,), "<u4", payload, strides=(1,))
     return anywhere[start]
-
-
-def _records(payload: Octets, size: int) -> npt.NDArray[np.void]:
-    """Return every run of `size` bytes of `payload` as one item; item k starts at byte k."""
-    return np.ndarray((len(payload) - size + 1,), np.dtype((np.void, size)), payload, strides=(1,))
 
 
 def _by_size(size: Indices) -> Iterator[tuple[int, Indices]]:
