@@ -97,6 +97,13 @@ class RunControl(Device):
         First value of ``AutoName``.
     kwargs
         As for `Device`.
+
+    Attributes
+    ----------
+    sequence
+        The present run, or the last one.
+    sequenced
+        Whether runs have recorders or sources.
     """
 
     def __init__(
@@ -119,7 +126,7 @@ class RunControl(Device):
         self._sources = sources if sources == "all" else list(sources)
         self._checks = list(checks)
         self._numberFile = numberFile
-        self._sequenced = bool(self._recorders or self._sources)
+        self.sequenced = bool(self._recorders or self._sources)
         self._clock: Callable[[], float] = time.monotonic
         self._switching = threading.RLock()
         self._leaving = False
@@ -137,7 +144,7 @@ class RunControl(Device):
 
     def _add_state(self, states: dict[Any, str], rates: dict[Any, str]) -> None:
         """Add the peer's variables."""
-        if self._sequenced and FAULT not in states.values():
+        if self.sequenced and FAULT not in states.values():
             numbers = all(isinstance(key, int) for key in states)
             states[max(states) + 1 if numbers else FAULT] = FAULT
         values = {text: value for value, text in states.items()}
@@ -307,7 +314,7 @@ class RunControl(Device):
             clock=self._clock,
         )
         self.sequence.start()
-        if self._sequenced or self.TargetTime.value() > 0:
+        if self.sequenced or self.TargetTime.value() > 0:
             self._over.clear()
             self._watcher = threading.Thread(target=self._watch, name=f"sapwood run {self.path}", daemon=True)
             self._watcher.start()
@@ -327,7 +334,7 @@ class RunControl(Device):
         enabled = [recorder for recorder in recorders if recorder.enable.value() is True]
         if self.TargetFrames.value() > 0 and not enabled:
             raise DeviceError("Frames are counted by recorders, and none is enabled", path=self.path)
-        self.RunNumber.set(self._numbers().advance() if self._sequenced else self.RunNumber.value() + 1)
+        self.RunNumber.set(self._numbers().advance() if self.sequenced else self.RunNumber.value() + 1)
         if not self.AutoName.value():
             return
         for recorder in enabled:
@@ -356,7 +363,7 @@ class RunControl(Device):
             if thread.is_alive():
                 raise DeviceError("The run's command does not return", path=self.path, waited_s=JOIN_S)
             self._thread = thread = None
-        if not on or (self._sequenced and self._cmd is None and type(self)._run is RunControl._run):
+        if not on or (self.sequenced and self._cmd is None and type(self)._run is RunControl._run):
             return
         self._halt.clear()
         self.runCount.set(0)
@@ -393,7 +400,7 @@ class RunControl(Device):
     def _start(self) -> None:
         """Show the number of the last run."""
         super()._start()
-        if self._sequenced:
+        if self.sequenced:
             try:
                 self.RunNumber.set(self._numbers().last())
             except (SapwoodError, OSError) as error:  # told again, to the caller, when a run starts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from sapwood.cli.target import load_root, target_argument
 from sapwood.errors import RecorderFault, VariableError
 
 if TYPE_CHECKING:
+    from sapwood.devices import RunControl
+    from sapwood.devices.runsequence import RunSequence
     from sapwood.tree import Root
 
 __all__ = ["record"]
@@ -48,8 +50,9 @@ def record(
 ) -> None:
     """Record what the root that TARGET names sends, then close the file and stop.
 
-    The configuration and the settings are applied first. Whichever of --seconds, --frames and
-    Ctrl-C comes first ends the recording.
+    The configuration and the settings are applied first. Then the file is opened and the sources of
+    the tree are started; whichever of --seconds, --frames and Ctrl-C comes first stops them, and the
+    file is closed when nothing is on its way any more.
     """
     pairs = [_split(setting) for setting in settings]
     with stop_request() as stop:
@@ -59,7 +62,7 @@ def record(
             writer = find_writer(root, writer_path)
             for path, value in pairs:
                 _set(root, path, value)
-            summary = _record(writer, out, seconds, frames, stop, quiet=as_json)
+            summary = _record(root, writer, out, seconds, frames, stop, quiet=as_json)
     if as_json:
         print_json(summary)
     else:
@@ -86,36 +89,66 @@ def _set(root: Root, path: str, value: str) -> None:
 
 
 def _record(
-    writer: Any, out: Path, seconds: float | None, frames: int | None, stop: StopRequest, *, quiet: bool
+    root: Root,
+    writer: Any,
+    out: Path,
+    seconds: float | None,
+    frames: int | None,
+    stop: StopRequest,
+    *,
+    quiet: bool,
 ) -> dict[str, Any]:
-    """Open the file, wait for the end of the recording, close it; return the summary."""
+    """Take the root through one run; return the summary."""
     recording = Recording(writer)
     writer.DataFile.set(str(out.absolute()))
-    writer.Open()
-    begin = time.monotonic()
+    run, end = _begin(root, writer)
+    fault = None
     with progress(seconds, quiet=quiet) as show:
 
         def over() -> bool:
             snapshot = recording.snapshot()
-            show(time.monotonic() - begin, snapshot)
-            return recording.state != "Recording" or (frames is not None and snapshot.frames >= frames)
+            show(run.elapsed, snapshot)
+            return run.poll() != "Running" or (frames is not None and snapshot.frames >= frames)
 
-        stop.wait_until(over, seconds)
-        elapsed = time.monotonic() - begin
-        fault = recording.state if recording.state != "Recording" else None
         try:
-            writer.Close()
-        except RecorderFault as error:
-            fault = fault or f"Fault: {error}"
-        show(elapsed, recording.snapshot())
+            stop.wait_until(over, seconds)
+        finally:
+            fault = run.fault
+            try:
+                end()
+            except RecorderFault as error:
+                fault = fault or str(error)
+        show(run.elapsed, recording.snapshot())
+    fault = fault or run.fault
     return {
         "file": str(out),
         "frames": recording.frames,
         "bytes": recording.nbytes,
-        "seconds": round(elapsed, 3),
+        "seconds": round(run.elapsed, 3),
         "dropped": recording.dropped,
-        "state": fault or recording.state,
+        "state": f"Fault: {fault}" if fault else recording.state,
     }
+
+
+def _run_control(root: Root) -> RunControl | None:
+    """Return what owns the runs of the tree, if it has such a device."""
+    from sapwood.devices import RunControl
+
+    return next((dev for dev in root.deviceList if isinstance(dev, RunControl) and dev.sequenced), None)
+
+
+def _begin(root: Root, writer: Any) -> tuple[RunSequence, Callable[[], None]]:
+    """Start a run, of the tree's own run control if it has one; return it, and what ends it."""
+    from sapwood.devices.runsequence import RunSequence, find_sources
+
+    control = _run_control(root)
+    if control is not None:
+        control.AutoName.set(False)  # the name is --out
+        control.startRun()
+        return control.sequence, control.stopRun
+    run = RunSequence([writer], find_sources(root))
+    run.start()
+    return run, run.stop
 
 
 def _print(summary: dict[str, Any]) -> None:

@@ -35,6 +35,34 @@ def test_record_frames(sapwood: Callable[..., Any], tmp_path: Path) -> None:
     assert ran.json["dropped"] == 0
 
 
+def test_sources_start_after_the_file_is_open_and_stop_before_it_closes(
+    sapwood: Callable[..., Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "run.dat"
+    ran = sapwood("record", f"{TARGETS}:Small", "--out", out, "--frames", 50, "--json")
+    assert ran.code == 0
+    with open_recording(out) as reader:
+        frames, config = reader.read(), reader.info()["config"]["Top"]
+    assert config["Board"]["Run"] is False
+    for channel in (0, 1):  # both patterns begin with a 32-bit number that counts the frames
+        mine = frames[frames.channel == channel]
+        numbers = [int(mine.frame_bytes(k)[:4].view("<u4")[0]) for k in range(len(mine))]
+        pitch = 1 if channel == 0 else int(mine.size[0]) // 4
+        assert numbers == [k * pitch for k in range(len(mine))]
+
+
+def test_a_run_control_of_the_tree_owns_the_run(
+    sapwood: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in (1, 2):
+        out = tmp_path / f"run{number}.dat"
+        ran = sapwood("record", f"{TARGETS}:Controlled", "--out", out, "--frames", 20, "--json")
+        assert (ran.code, ran.json["state"]) == (0, "Closed")
+        assert ran.json["frames"] == _data_frames(out) >= 20
+        assert (tmp_path / "run_number").read_text().split()[0] == str(number)
+
+
 def test_record_seconds_with_configuration_and_settings(sapwood: Callable[..., Any], tmp_path: Path) -> None:
     config = tmp_path / "config.yml"
     config.write_text("Top:\n  Level: 7\n  Temp: 1.0\n  Board:\n    Ch[*]:\n      Size: 400\n")

@@ -5,7 +5,7 @@ import signal
 import time
 from typing import Any
 
-from sapwood.devices import FrontEndBoard, StreamVariable, StreamWriter
+from sapwood.devices import FrontEndBoard, RunControl, StreamVariable, StreamWriter
 from sapwood.tree import LocalCommand, LocalVariable, Root
 
 NOT_A_ROOT = 3
@@ -43,6 +43,14 @@ class Small(Root):
     def _sleep(self, arg: float) -> None:
         time.sleep(arg)
         self.Slept += 1
+
+
+class Controlled(Small):
+    """Its runs are numbered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add(RunControl(name="Run", recorders="all", sources="all"))
 
 
 class TwoWriters(Small):
