@@ -1,0 +1,1 @@
+"""Stream ends that reach beyond the process: sockets and replayed files."""
