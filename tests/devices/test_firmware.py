@@ -279,6 +279,18 @@ def test_run_and_enable_gate_the_streams(bus, firmware, clock, sink):
     assert sink.frames() == 2
 
 
+def test_a_pause_of_the_run_is_not_made_up_for(bus, firmware, clock, sink):
+    firmware.channel(0) >> sink
+    only(bus, 0, rate=100)
+    firmware.step()
+    bus.write(RUN, 0)
+    clock.now += 10
+    bus.write(RUN, 1)
+    firmware.step()
+    assert sink.frames() == 2
+    assert bus.read(0x130, 8) == 0  # skipped
+
+
 def test_count_reset_zeroes_counters_not_sequences(bus, firmware, clock, sink, reference):
     firmware.channel(0) >> sink
     only(bus, 0, rate=1, size=64)

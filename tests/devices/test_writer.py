@@ -158,6 +158,29 @@ def test_auto_name_avoids_what_was_recorded_in_the_same_second(tmp_path, monkeyp
 # Life cycle
 
 
+def test_configuration_is_written_at_open_and_at_the_close_that_closes(data):
+    class Notes(Master):
+        dumps = 0
+
+        def streamYaml(self) -> None:
+            self.dumps += 1
+            self._sendFrame(Frame(b"A: 1\n"))
+
+    notes = Notes()
+    root = Root(name="Top", pollEn=False)
+    root.add(StreamWriter(name="Writer", configStream={9: notes}))
+    with root:
+        root.Writer.DataFile.set(str(data))
+        root.Writer.Close()
+        assert notes.dumps == 0
+        root.Writer.Open()
+        root.Writer.Close()
+        root.Writer.Close()
+        assert notes.dumps == 2
+    assert notes.dumps == 2
+    assert records(data) == [(9, 0, 0, b"A: 1\n")] * 2
+
+
 def test_a_run_from_open_to_close(data):
     with Top(config=False) as top:
         assert top.Writer.State.get() == "Closed"

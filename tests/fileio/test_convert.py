@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
+import stat
 import struct
 import tracemalloc
 import zipfile
@@ -179,6 +181,30 @@ def test_nothing_is_left_when_a_conversion_stops(tmp_path: Path, ending: str, st
     with pytest.raises(expected):
         fileio.convert(path, out, progress=interrupt)
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.dat"]
+
+
+@pytest.mark.parametrize("ending", ["npz", "csv", "out.dat"])
+def test_all_bytes_are_on_the_disk_before_the_file_has_its_name(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = tmp_path / "a.dat", tmp_path / f"a.{ending}"
+    path.write_bytes(record(1, b"abc"))
+    log: list[tuple[str, int]] = []
+    fsync, replace = os.fsync, os.replace
+
+    def logged_fsync(fd: int) -> None:
+        fsync(fd)
+        log.append(("sync", os.fstat(fd).st_size if stat.S_ISREG(os.fstat(fd).st_mode) else -1))
+
+    def logged_replace(source: str, target: str) -> None:
+        log.append(("rename", os.stat(source).st_size))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", logged_fsync)
+    monkeypatch.setattr(os, "replace", logged_replace)
+    fileio.convert(path, out)
+    size = out.stat().st_size
+    assert log[-3:] == [("sync", size), ("rename", size), ("sync", -1)]
 
 
 def test_an_existing_file_is_kept(tmp_path: Path) -> None:

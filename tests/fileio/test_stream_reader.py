@@ -226,3 +226,18 @@ def test_missing_files(tmp_path: Path) -> None:
     reader.open(tmp_path / "empty")
     reader.closeWait()
     assert reader.getProgress() == 1.0
+
+
+def test_a_slow_slave_gets_fewer_frames_at_once(tmp_path: Path) -> None:
+    """So that a close, which waits for the frames on their way, returns soon."""
+    path = tmp_path / "a.dat"
+    path.write_bytes(record(1, b"x") * 30)
+
+    class Slow(Batches):
+        def _acceptBatch(self, batch: FrameBatch) -> None:
+            super()._acceptBatch(batch)
+            threading.Event().wait(0.11)
+
+    slow = Slow()
+    play(path, slow).closeWait()
+    assert slow.sizes == [16, 4, *[1] * 10]

@@ -413,6 +413,26 @@ def test_abort_drops_what_is_held_and_lets_senders_go() -> None:
     assert balanced(fifo)
 
 
+def test_a_stop_lets_senders_go_while_it_still_waits_for_the_sink() -> None:
+    sink = Sink(shut=True)
+    master, fifo = linked(sink, maxBytes=50)
+    hold(master, sink)
+    sender = threading.Thread(target=master._sendBatch, args=(batch(0, 20),), daemon=True)
+    sender.start()
+    deadline = time.monotonic() + WAIT_S
+    while not fifo.counters.blocked and time.monotonic() < deadline:
+        threading.Event().wait(0.001)
+    stopping = threading.Thread(target=fifo._stop, daemon=True)
+    stopping.start()
+    sender.join(WAIT_S)
+    assert not sender.is_alive()
+    assert fifo.size() == 5  # the stop has dropped nothing yet
+    sink.gate.set()
+    stopping.join(WAIT_S)
+    assert sink.firsts == [255, 0, 1, 2, 3, 4]
+    assert fifo.counters.dropped == {"stopped": 15}
+
+
 def test_a_sink_may_stop_its_own_fifo() -> None:
     done = threading.Event()
 
