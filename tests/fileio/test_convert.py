@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import os
 import stat
@@ -180,6 +181,25 @@ def test_nothing_is_left_when_a_conversion_stops(tmp_path: Path, ending: str, st
     expected = FileError if isinstance(stop, OSError) else stop
     with pytest.raises(expected):
         fileio.convert(path, out, progress=interrupt)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.dat"]
+
+
+def test_a_full_disk_stops_a_conversion_to_a_rogue_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.dat"
+    path.write_bytes(record(1, b"abc") * 5)
+    written: list[int] = []
+
+    def writev(fd: int, pieces: Any) -> int:
+        if written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(os.write(fd, b"".join(pieces)[:20]))
+        return written[0]
+
+    monkeypatch.setattr(os, "writev", writev)
+    with pytest.raises(FileError, match=r"Failed to write file: .*b\.dat .*No space left"):
+        fileio.convert(path, tmp_path / "b.dat")
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.dat"]
 
 
