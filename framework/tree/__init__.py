@@ -50,6 +50,16 @@ from sapwood.tree.bulk import (
 from sapwood.tree.callbacks import functionWrapper
 from sapwood.tree.command import BaseCommand, Command, LocalCommand
 from sapwood.tree.configprocess import LoadConfigProcess, SaveConfigProcess
+from sapwood.tree.declare import (
+    Action,
+    Child,
+    Declaration,
+    Link,
+    Local,
+    Register,
+    RegisterArray,
+    RegisterCommand,
+)
 from sapwood.tree.device import Device
 from sapwood.tree.documents import genDocDesc, genDocTableHeader, genDocTableRow
 from sapwood.tree.enable import EnableVariable
@@ -60,6 +70,7 @@ from sapwood.tree.logs import logName, setLogLevel
 from sapwood.tree.node import Node
 from sapwood.tree.plan import Difference
 from sapwood.tree.process import Process
+from sapwood.tree.registertable import RegisterTable, load_registers
 from sapwood.tree.remotecommand import RemoteCommand
 from sapwood.tree.remotevar import RemoteVariable
 from sapwood.tree.root import Root
@@ -69,15 +80,18 @@ from sapwood.tree.wait import VariableWait, VariableWaitClass
 from sapwood.tree.yamlio import dataToYaml, dictUpdate, keyValueUpdate, yamlToData, yamlUpdate
 
 __all__ = [
+    "Action",
     "ArrayDevice",
     "BFloat16",
     "BFloat16BE",
     "BaseCommand",
     "BaseVariable",
     "Bool",
+    "Child",
     "Command",
     "CommandError",
     "ConfigError",
+    "Declaration",
     "Device",
     "DeviceError",
     "Difference",
@@ -97,14 +111,20 @@ __all__ = [
     "FloatBE",
     "Int",
     "IntBE",
+    "Link",
     "LinkVariable",
     "LoadConfigProcess",
+    "Local",
     "LocalCommand",
     "LocalVariable",
     "Model",
     "Node",
     "NodeError",
     "Process",
+    "Register",
+    "RegisterArray",
+    "RegisterCommand",
+    "RegisterTable",
     "RemoteCommand",
     "RemoteVariable",
     "Root",
@@ -131,6 +151,7 @@ __all__ = [
     "genDocTableHeader",
     "genDocTableRow",
     "keyValueUpdate",
+    "load_registers",
     "logName",
     "readAndWaitBlocks",
     "readBlocks",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from sapwood.errors import DeviceError, SapwoodError, combine
 from sapwood.memory import Hub, Slave, busConnect
 from sapwood.memory.transaction import DEFAULT_TIMEOUT_S
 from sapwood.tree.command import BaseCommand
 from sapwood.tree.config import Configuration
+from sapwood.tree.declare import Declarations
 from sapwood.tree.enable import EnableVariable
 from sapwood.tree.groups import GroupFilter, Groups
 from sapwood.tree.link import LinkVariable
@@ -22,12 +24,15 @@ from sapwood.tree.remotecommand import RemoteCommand
 from sapwood.tree.remotevar import RemoteVariable
 from sapwood.tree.variable import BaseVariable
 
+if TYPE_CHECKING:
+    from sapwood.tree.registertable import RegisterTable
+
 __all__ = ["Device"]
 
 _FALSE = ("", "False", "false", "0")
 
 
-class Device(Configuration, Hub):
+class Device(Declarations, Configuration, Hub):
     """A part of the hardware; also a hub of the register bus, for the devices below it.
 
     Parameters
@@ -113,6 +118,7 @@ class Device(Configuration, Hub):
                 description="Force write of device without recursion",
             )
         )
+        self._add_declared()
 
     # ---- addresses
 
@@ -158,6 +164,20 @@ class Device(Configuration, Hub):
         self._forceWaitEach = value
 
     # ---- building
+
+    @classmethod
+    def fromTable(cls, source: RegisterTable | str | Path, **kwargs: Any) -> Self:
+        """Return ``cls(**kwargs)`` with the nodes of a register table, see `load_registers`."""
+        device = cls(**kwargs)
+        device.addTable(source)
+        return device
+
+    def addTable(self, source: RegisterTable | str | Path) -> None:
+        """Add the nodes of a register table: of one already loaded, or as `load_registers` takes it."""
+        from sapwood.tree.registertable import RegisterTable, load_registers
+
+        table = source if isinstance(source, RegisterTable) else load_registers(source)
+        table.addTo(self)
 
     def add(self, node: Node | Iterable[Node]) -> None:
         """Add a child, or each of several; a device without memBase uses this one's registers."""

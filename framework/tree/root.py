@@ -84,6 +84,10 @@ class Root(Device):
         self._poller = Poller(lambda: self._log, self._updates.group)
         rootnodes.add_variables(self, pollEn=pollEn)
         rootnodes.add_commands(self)
+        super()._add_declared()
+
+    def _add_declared(self) -> None:
+        """Wait with the declared nodes until the root's own are there."""
 
     # ---- start and stop
 
