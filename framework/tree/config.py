@@ -176,7 +176,6 @@ class Configuration(BulkOperations, Node):
 
     def _apply(self, plan: Plan, writeEach: bool) -> bool:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(paused_collector())
             if self._root is not None:
                 stack.enter_context(self._root.pollBlock())
                 stack.enter_context(self._root.updateGroup())
@@ -188,12 +187,14 @@ class Configuration(BulkOperations, Node):
 
     def _take(self, plan: Plan, writeEach: bool) -> None:
         """Set the values of `plan`, then write and verify."""
-        for number, step in enumerate(plan.steps):
-            try:
-                step.variable.set(step.value, index=step.index, write=writeEach)
-            except Exception as error:
-                reached = number + isinstance(error, BusError)
-                raise self._broken(f"Setting {step.path} failed: {error}", plan, reached, error) from error
+        with contextlib.nullcontext() if writeEach else paused_collector():
+            for number, step in enumerate(plan.steps):
+                try:
+                    step.variable.set(step.value, index=step.index, write=writeEach)
+                except Exception as error:
+                    reached = number + isinstance(error, BusError)
+                    text = f"Setting {step.path} failed: {error}"
+                    raise self._broken(text, plan, reached, error) from error
         if writeEach:
             return
         try:
