@@ -10,6 +10,7 @@ import numpy as np
 
 from sapwood.errors import VariableError
 from sapwood.memory.model import container
+from sapwood.memory.scalars import raw_value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,6 +48,9 @@ class _Aligned:
             return self._view.copy()
         masked: NDArray[Any] = self._view & self._mask
         return masked
+
+    def put_one(self, index: int, raw: int) -> None:
+        self._view[index] = raw if self._whole else (self._view[index] & self._kept) | raw
 
     def put(self, index: int, raw: NDArray[Any]) -> None:
         part = self._view[index : index + len(raw)]
@@ -87,6 +91,11 @@ class _Packed:
         padded[:, : packed.shape[1]] = packed
         return padded.view(self._raw)[:, 0]
 
+    def put_one(self, index: int, raw: int) -> None:
+        one = np.empty(1, self._raw)
+        one[0] = raw
+        self.put(index, one)
+
     def put(self, index: int, raw: NDArray[Any]) -> None:
         where, flat, cells = self._cells(index, len(raw))
         if raw.dtype.kind == "O":
@@ -106,7 +115,7 @@ def array_codec(field: Field) -> tuple[Callable[..., Any], Callable[..., None], 
     count, bits, stride = spec.numValues, spec.valueBits, spec.valueStride
     where = (block.image, first, count, bits, stride)
     cells = _Aligned(*where) if _Aligned.holds(*where) else _Packed(*where)
-    lock = block.lock
+    lock, raw_of = block.lock, raw_value(field)
 
     def get(index: int = -1) -> Any:
         at = operator.index(index)
@@ -118,27 +127,41 @@ def array_codec(field: Field) -> tuple[Callable[..., Any], Callable[..., None], 
             raise _no_such(field, at)
         return model.decode(cells.one(at))
 
-    def raw_values(value: Any, index: int) -> tuple[int, NDArray[Any]]:
-        at = max(operator.index(index), 0)
+    def is_run(value: Any, index: int) -> bool:
+        """Say whether `value` is several values; one must have a place."""
         run = isinstance(value, list | tuple | np.ndarray) and np.ndim(value) > 0
-        if not run and at >= count:
-            raise _no_such(field, at)
-        return at, _raw_values(field, value if run else [value], at)
+        if not run and index >= count:
+            raise _no_such(field, index)
+        return run
 
     def check(value: Any, index: int = -1) -> None:
-        raw_values(value, index)
+        at = max(operator.index(index), 0)
+        if is_run(value, at):
+            _raw_values(field, value, at)
+        else:
+            raw_of(value)
 
     def stage(value: Any, index: int = -1) -> None:
-        at, raw = raw_values(value, index)
-        if not len(raw):
-            return
-        low, _ = field.span(at)
-        _, high = field.span(at + len(raw) - 1)
-        with lock:
-            cells.put(at, raw)
-            if spec.mode != "RO":
-                block.stagedLow = min(block.stagedLow, low)
-                block.stagedHigh = max(block.stagedHigh, high)
+        at = max(operator.index(index), 0)
+        low, high = field.span(at)
+        if is_run(value, at):
+            raw = _raw_values(field, value, at)
+            if not len(raw):
+                return
+            _, high = field.span(at + len(raw) - 1)
+            with lock:
+                cells.put(at, raw)
+                mark(low, high)
+        else:
+            one = raw_of(value)
+            with lock:
+                cells.put_one(at, one)
+                mark(low, high)
+
+    def mark(low: int, high: int) -> None:
+        if spec.mode != "RO":
+            block.stagedLow = min(block.stagedLow, low)
+            block.stagedHigh = max(block.stagedHigh, high)
 
     return get, stage, check
 

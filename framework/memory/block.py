@@ -236,8 +236,17 @@ class Block:
         """Stage `value` and write it without verifying; wait until the slave took it."""
         with self.lock:
             field.set(value, index)
-            self._start(Post, True, field, index)
-            problem, fresh = self._collect()
+            low, high = self.stagedLow, self.stagedHigh
+            if self._direct is not None and high and self._idle():
+                self.stagedLow, self.stagedHigh = self.size, 0
+                try:
+                    self._direct(Post, self._base + low, self.image, low, high)
+                    problem, fresh = None, True
+                except Exception as error:  # noqa: BLE001  # slaves are user code
+                    problem, fresh = self._struggle(Post, low, high, self._refusal(error))
+            else:
+                self._start(Post, True, field, index)
+                problem, fresh = self._collect()
         self._tell(problem, fresh)
 
     # ------------------------------------------------------------ inside, under the lock

@@ -12,7 +12,7 @@ from sapwood.memory.model import Model
 if TYPE_CHECKING:
     from sapwood.memory.field import Field
 
-__all__ = ["scalar_getter", "scalar_setter"]
+__all__ = ["raw_value", "scalar_getter", "scalar_setter"]
 
 Getter = Callable[..., Any]
 Setter = Callable[..., None]
@@ -78,6 +78,20 @@ def _fitting(field: Field) -> Callable[[Any], Any]:
     return fit
 
 
+def raw_value(field: Field) -> Callable[[Any], int]:
+    """Return the function that checks one value (of an array: one element) and gives its raw integer."""
+    fit, encode = _fitting(field), field.spec.model.encode
+
+    def raw_of(value: Any) -> int:
+        fitting = fit(value)
+        try:
+            return encode(fitting)
+        except _CONVERSION as problem:
+            raise field.unfit(value, problem) from problem
+
+    return raw_of
+
+
 def _whole_setter(field: Field, form: struct.Struct, start: int) -> tuple[Setter, Setter]:
     """Return the functions that stage and check a value that ``struct`` finds at byte `start`."""
     block = field.block
@@ -105,22 +119,17 @@ def _whole_setter(field: Field, form: struct.Struct, start: int) -> tuple[Setter
 
 def _bits_setter(field: Field, store: Callable[[int], None]) -> tuple[Setter, Setter]:
     """Return the functions that stage a value by its raw integer, and that only check it."""
-    block = field.block
+    block, model = field.block, field.spec.model
     low, high = _staged_range(field)
-    lock, fit, encode = block.lock, _fitting(field), field.spec.model.encode
-
-    def raw_of(value: Any) -> int:
-        fitting = fit(value)
-        try:
-            return encode(fitting)
-        except _CONVERSION as problem:
-            raise field.unfit(value, problem) from problem
+    minimum, maximum = field.spec.limits()
+    lock, kind, plain, raw_of = block.lock, model.pytype, model.plain, raw_value(field)
 
     def check(value: Any, index: int = -1) -> None:
         raw_of(value)
 
     def stage(value: Any, index: int = -1) -> None:
-        raw = raw_of(value)
+        simple = plain and type(value) is kind and minimum <= value <= maximum
+        raw = value if simple else raw_of(value)
         with lock:
             store(raw)
             if low < block.stagedLow:
