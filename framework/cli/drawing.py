@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-
-from sapwood.errors import SapwoodError
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -51,24 +49,13 @@ def snapshot(client: RemoteClient, node: Any) -> Snapshot:
 
     A variable whose own function fails shows the error in place of its value.
     """
+    from sapwood.remote.cached import cached
+
     paths = [leaf.path for leaf in leaves(node)]
     found = Snapshot()
-    try:
-        _ask(client, paths, found)
-    except SapwoodError:
-        for path in paths:
-            try:
-                _ask(client, [path], found)
-            except SapwoodError as error:
-                found.texts[path] = f"<{error}>"
+    for path, (value, text) in zip(paths, cached(client, paths), strict=True):
+        found.values[path], found.texts[path] = value, text
     return found
-
-
-def _ask(client: RemoteClient, paths: Sequence[str], found: Snapshot) -> None:
-    values = client.getMany(paths, read=False)
-    texts = client.getMany(paths, read=False, disp=True)
-    found.values.update(zip(paths, values, strict=True))
-    found.texts.update(zip(paths, texts, strict=True))
 
 
 def drawing(node: Any, values: Snapshot, *, show_all: bool) -> Tree:

@@ -8,9 +8,12 @@ describes a node was loaded with the tree.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sapwood.errors import UnknownNode, nearest
+from sapwood.remote.cached import cached
+from sapwood.views import Shown, View, Viewable, view
 
 if TYPE_CHECKING:
     from sapwood.remote.client import RemoteClient
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VirtualCommand", "VirtualDevice", "VirtualNode", "VirtualVariable", "make_node"]
 
+_LIMITS = ("lowWarning", "lowAlarm", "highWarning", "highAlarm")
 _ELEMENT = re.compile(r"([^\[\]]+)((?:\[\d+\])+)")
 
 
@@ -25,7 +29,7 @@ class NoSuchChildError(UnknownNode, AttributeError):
     """A device of the client has no child or attribute of this name."""
 
 
-class VirtualNode:
+class VirtualNode(Viewable):
     """A node of the server's tree.
 
     Parameters
@@ -98,6 +102,20 @@ class VirtualNode:
     def describe(self) -> dict[str, Any]:
         """Return all that the server said about this node, without its children."""
         return {key: value for key, value in self._facts.items() if key != "nodes"}
+
+    def _view(self) -> View:
+        return view(self, self._shown)
+
+    def _shown(self, variables: Sequence[VirtualVariable]) -> list[Shown]:
+        """Return text and alarm of what the server holds."""
+        from sapwood.tree.alarms import Limits  # only here: a client does without the tree
+
+        found = cached(self._client, [variable.path for variable in variables]) if variables else []
+        result = []
+        for variable, (value, text) in zip(variables, found, strict=True):
+            limits = Limits(*(variable._facts.get(name) for name in _LIMITS))
+            result.append(Shown(text, limits.state(value)[1]))
+        return result
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._path}>"

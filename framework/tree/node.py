@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from sapwood.errors import NodeError
 from sapwood.tree import logs, match
 from sapwood.tree.groups import GroupFilter, Groups, as_groups, passes
+from sapwood.tree.shown import shown
+from sapwood.views import View, Viewable, view
 
 if TYPE_CHECKING:
     from sapwood.tree.device import Device
@@ -25,7 +27,7 @@ _counter = itertools.count(1)
 _built = 0
 
 
-class Node:
+class Node(Viewable):
     """One element of the tree.
 
     Parameters
@@ -434,6 +436,9 @@ class Node:
         from sapwood.tree.describe import describe
 
         return describe(self)
+
+    def _view(self) -> View:
+        return view(self, shown)
 
     # ---- text
 
