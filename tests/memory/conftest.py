@@ -37,6 +37,26 @@ class RecordingMemory(Emulate):
         return log
 
 
+class Immediate(Emulate):
+    """Emulated memory asked without transactions, with a log; accesses that touch `broken` fail, as
+    do the next ones while there are `failures`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[tuple[int, int, int]] = []
+        self.broken: set[int] = set()
+        self.failures: list[str] = []
+
+    def _direct(self, type: int, address: int, buffer: Any, low: int, high: int) -> None:
+        self.log.append((type, address, high - low))
+        if self.failures:
+            raise RuntimeError(self.failures.pop())
+        if self.broken & set(range(address, address + high - low)):
+            raise RuntimeError("broken register")
+        super()._direct(type, address, buffer, low, high)
+
+
 class ThreadedMemory(Slave):
     """Memory that answers from a thread of its own, one access for each `release()`, or freely."""
 
@@ -87,6 +107,11 @@ class ThreadedMemory(Slave):
 @pytest.fixture
 def memory() -> RecordingMemory:
     return RecordingMemory()
+
+
+@pytest.fixture
+def immediate() -> Immediate:
+    return Immediate()
 
 
 @pytest.fixture

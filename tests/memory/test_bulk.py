@@ -136,23 +136,8 @@ def test_immediate_slaves_take_the_short_way(words) -> None:
     assert memory._pages[0][:16] == b"\1\0\0\0\2\0\0\0\3\0\0\0\4\0\0\0"
 
 
-class Immediate(Emulate):
-    """Emulated memory asked without transactions, with a log; accesses that touch `broken` fail."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.log: list[tuple[int, int, int]] = []
-        self.broken: set[int] = set()
-
-    def _direct(self, type, address, buffer, low, high) -> None:
-        self.log.append((type, address, high - low))
-        if self.broken & set(range(address, address + high - low)):
-            raise RuntimeError("broken register")
-        super()._direct(type, address, buffer, low, high)
-
-
-def test_immediate_slaves_are_joined_too(words) -> None:
-    memory = Immediate()
+def test_immediate_slaves_are_joined_too(immediate, words) -> None:
+    memory = immediate
     blocks = words(memory)
     for value, block in enumerate(blocks):
         block.fields[0].set(value + 1)
@@ -166,8 +151,8 @@ def test_immediate_slaves_are_joined_too(words) -> None:
 
 
 @pytest.mark.parametrize("type", [Read, Verify])
-def test_a_joined_read_that_fails_is_repeated_block_by_block(words, type) -> None:
-    memory = Immediate()
+def test_a_joined_read_that_fails_is_repeated_block_by_block(immediate, words, type) -> None:
+    memory = immediate
     blocks = words(memory)[:4]
     for block in blocks:
         block.fields[0].set(7)
@@ -185,8 +170,8 @@ def test_a_joined_read_that_fails_is_repeated_block_by_block(words, type) -> Non
     assert [block.fields[0].get() for block in blocks] == [7] * 4
 
 
-def test_a_joined_write_that_fails_is_told_and_not_repeated(words) -> None:
-    memory = Immediate()
+def test_a_joined_write_that_fails_is_told_and_not_repeated(immediate, words) -> None:
+    memory = immediate
     blocks = words(memory)[:4]
     memory.broken.add(8)
     startTransactions(blocks, Write, force=True)
@@ -223,8 +208,8 @@ def test_values_staged_meanwhile_stay(threaded, words) -> None:
     assert blocks[1].staged
 
 
-def test_settle_returns_what_the_wait_would_raise(words) -> None:
-    memory = Immediate()
+def test_settle_returns_what_the_wait_would_raise(immediate, words) -> None:
+    memory = immediate
     blocks = words(memory)[:2]
     assert [block.settle() for block in blocks] == [(None, False)] * 2
     memory.broken.add(4)

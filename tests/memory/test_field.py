@@ -118,3 +118,27 @@ def test_blocks_have_no_room_for_misspelled_attributes() -> None:
     block = Block("Top.b", 0, 4, Hub())
     with pytest.raises(AttributeError):
         block.enabled = False  # type: ignore[attr-defined]  # that is what is tested
+
+
+@given(st.integers(1, 70), st.integers(0, 9), st.integers(0, 20), st.data())
+def test_one_element_leaves_its_neighbours(bits: int, gap: int, first: int, data: st.DataObject) -> None:
+    hub = Hub()
+    hub._setSlave(Emulate())
+    spec = FieldSpec(
+        "f", "Top.f", [0], [first], [0], UInt(bits), numValues=5, valueBits=bits, valueStride=bits + gap
+    )
+    field = build_blocks([spec], hub, "Top")[0].fields[0]
+    values = data.draw(st.lists(st.integers(0, (1 << bits) - 1), min_size=5, max_size=5))
+    field.set(values)
+    index, value = data.draw(st.integers(0, 4)), data.draw(st.integers(0, (1 << bits) - 1))
+    field.block.stagedLow, field.block.stagedHigh = field.block.size, 0
+    before = int.from_bytes(field.block.image, "little")
+    field.set(value, index)
+    values[index] = value
+    assert [int(one) for one in field.get()] == values
+    assert field.get(index) == value
+    place = first + index * (bits + gap)
+    changed = before ^ int.from_bytes(field.block.image, "little")
+    assert changed >> place < 1 << bits
+    assert changed & ((1 << place) - 1) == 0
+    assert (field.block.stagedLow, field.block.stagedHigh) == field.span(index)
