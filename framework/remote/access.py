@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import ipaddress
 from collections.abc import Iterable, Mapping
@@ -98,7 +99,10 @@ def _check_names(names: Iterable[str], folder: Path, path: str) -> None:
 def _is_inside(base: Path, name: str) -> bool:
     if "\0" in name or name.startswith("~") or Path(name).is_absolute():
         return False
+    path = base / name
     try:
-        return (base / name).resolve().is_relative_to(base)
+        with contextlib.suppress(FileNotFoundError):  # the rest of such a name holds no links
+            path.resolve(strict=True)
+        return path.resolve().is_relative_to(base)
     except (OSError, RuntimeError):  # a loop of links, a name too long for the disk
         return False
