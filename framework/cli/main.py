@@ -16,6 +16,7 @@ from sapwood.cli.logs import log_to_stderr
 from sapwood.cli.record import record
 from sapwood.cli.remote import execute, get, set_value, tree
 from sapwood.cli.run import run
+from sapwood.cli.shell import shell
 from sapwood.cli.watch import watch
 
 __all__ = ["cli", "main"]
@@ -35,7 +36,7 @@ def cli(context: click.Context, debug: bool) -> None:
     log_to_stderr(debug, serving=context.invoked_subcommand == run.name)
 
 
-for command in (demo, run, record, tree, get, set_value, execute, watch, file):
+for command in (demo, run, record, tree, get, set_value, execute, watch, shell, file):
     cli.add_command(command)
 
 

@@ -13,12 +13,19 @@ from sapwood.cli.target import load_root, target_argument
 if TYPE_CHECKING:
     from sapwood.tree import Root
 
-__all__ = ["config_option", "load_config", "run"]
+__all__ = ["config_option", "data_dir_option", "load_config", "run"]
 
 config_option = click.option(
     "--config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="YAML configuration to load after the start.",
+)
+
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=".",
+    help="Folder of relative file names; clients cannot leave it.  [default: the current folder]",
 )
 
 
@@ -35,12 +42,7 @@ def load_config(root: Root, config: Path | None) -> None:
     "--port", default=9500, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one."
 )
 @config_option
-@click.option(
-    "--data-dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=".",
-    help="Folder of relative file names; clients cannot leave it.  [default: the current folder]",
-)
+@data_dir_option
 @click.option(
     "--token",
     envvar="SAPWOOD_TOKEN",
