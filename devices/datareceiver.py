@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from sapwood.devices.polled import POLL_S
 from sapwood.streams import Frame, FrameBatch, Slave, StreamEnd
 from sapwood.tree import Device, LocalVariable
 
 __all__ = ["DataReceiver"]
-
-POLL_S = 1.0
 
 
 class _Inlet(Slave):

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
+from sapwood.devices.polled import POLL_S, add_polled
 from sapwood.devices.runnumber import RunNumber
 from sapwood.devices.runsequence import FAULT, RUNNING, RunSequence, Source, find_recorders, find_sources
 from sapwood.devices.schedule import Schedule
@@ -18,7 +19,6 @@ from sapwood.tree import Device, LocalCommand, LocalVariable
 
 __all__ = ["RunControl"]
 
-POLL_S = 1.0
 WATCH_S = 0.05  # how often targets and recorders are looked at
 JOIN_S = 5.0
 
@@ -184,15 +184,9 @@ class RunControl(Device):
         self._add_setting("TargetFrames", "Ends a run after so many frames, 0 = never", 0, minimum=0)
         self._add_setting("AutoName", "Data files are named by the number of the run", autoName)
         elapsed: dict[str, Any] = {"value": 0.0, "units": "s", "disp": "{:.1f}", "noUpdateRecord": True}
-        self._add_status("Elapsed", "Length of the run", localGet=lambda: self.sequence.elapsed, **elapsed)
-        self._add_status(
-            "Frames",
-            "Frames of data recorded in the run",
-            value=0,
-            typeStr="UInt64",
-            localGet=lambda: self.sequence.frames,
-            noUpdateRecord=True,
-        )
+        add_polled(self, "Elapsed", "Length of the run", lambda: self.sequence.elapsed, **elapsed)
+        recorded = "Frames of data recorded in the run"
+        add_polled(self, "Frames", recorded, lambda: self.sequence.frames, noUpdateRecord=True)
         self.add(
             StateVariable(
                 name="Status",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from sapwood.fileio.filelayer import Buffer
 from sapwood.fileio.iovector import IoVector, address_of
 from sapwood.fileio.records import Records
 from sapwood.streams import Frame, FrameBatch
+from sapwood.streams.windows import windows
 
 __all__ = ["HEADER_BYTES", "MAX_PAYLOAD", "RogueEncoder"]
 
@@ -100,12 +100,6 @@ def _headers(batch: FrameBatch, channel: int) -> _Heads:
 def _numbers(heads: _Heads, first: int, last: int) -> NDArray[np.uint64] | int:
     """Return the headers of records `first` to ``last - 1`` as numbers; one when all have it."""
     return int.from_bytes(heads, "little") if isinstance(heads, bytes) else heads[first:last]
-
-
-def _windows(buffer: NDArray[np.uint8], width: int) -> NDArray[Any]:
-    """Return every run of `width` bytes of `buffer` as one item; item k starts at byte k."""
-    kind = np.dtype("<u8") if width == HEADER_BYTES else np.dtype((np.void, width))
-    return np.ndarray((max(len(buffer) - width + 1, 0),), kind, buffer, strides=(1,))
 
 
 class _Scratch:
@@ -210,7 +204,7 @@ class _EqualRecords:
         if pitch is not None:
             target[:] = np.ndarray((count,), kind, payload, int(starts[0]), (pitch,))
         else:
-            target[:] = _windows(payload, width).view(kind)[starts]
+            target[:] = windows(payload, width)[starts]
         return [out.data]
 
 
@@ -255,11 +249,13 @@ class _MixedRecords:
         sizes = self._batch.size[first:last]
         targets = self._ends[first:last] - sizes - self._before(first)  # of the payloads
         if self._heads is not None:
-            _windows(out, HEADER_BYTES)[targets - HEADER_BYTES] = _numbers(self._heads, first, last)
+            windows(out, HEADER_BYTES).view("<u8")[targets - HEADER_BYTES] = _numbers(
+                self._heads, first, last
+            )
         for group in groups:
             width = int(sizes[group[0]])
             if width:
-                _windows(out, width)[targets[group]] = _windows(payload, width)[starts[group]]
+                windows(out, width)[targets[group]] = windows(payload, width)[starts[group]]
         return [out.data]
 
     def _groups(self, first: int, last: int) -> list[NDArray[np.int64]] | None:
