@@ -13,13 +13,16 @@ def word(immediate, build, spec):
     """A block of one verified byte, one that is not, and one that is only read."""
 
     def make(**kwargs):
-        return build(
+        block = build(
             immediate,
             spec("v", 0, 8, **kwargs),
             spec("n", 1, 8, verify=False),
             spec("r", 2, 8, mode="RO"),
             spec("w", 4),
         )[0]
+        block.read(block.fields[0])  # the first access finds the way
+        immediate.log.clear()
+        return block
 
     return make
 
@@ -52,15 +55,6 @@ def test_a_verify_may_come_later(immediate, word) -> None:
     assert immediate.log == []  # nothing was written since
 
 
-def test_what_is_not_verified_is_not_compared(immediate, word) -> None:
-    block = word()
-    block.fields[1].set(7)
-    immediate._direct(Write, 0, bytearray(4), 0, 4)
-    block.write(block.fields[0], 3)
-    immediate._pages[0][1] = 1
-    block.write(block.fields[0], 3)
-
-
 @pytest.mark.parametrize("kind", ["read", "write", "post"])
 def test_what_the_slave_raises(immediate, word, kind) -> None:
     block = word()
@@ -90,19 +84,38 @@ def test_a_verify_that_fails(immediate, word) -> None:
     assert (plain, seen) == ([(Write, 0, 4), (Verify, 0, 4)], [block])  # the write succeeded
 
 
-def test_a_difference_is_found_and_read(immediate, word, monkeypatch) -> None:
+@pytest.fixture
+def stick(immediate, monkeypatch):
+    """Make one byte of what a verify reads come back as 0x55."""
     plain = immediate._direct
 
-    def sticking(type, address, buffer, low, high) -> None:
-        plain(type, address, buffer, low, high)
-        if type == Verify:
-            buffer[low] = 0x55
+    def at(place) -> None:
+        def sticking(type, address, buffer, low, high) -> None:
+            plain(type, address, buffer, low, high)
+            if type == Verify:
+                buffer[low + place] = 0x55
 
-    monkeypatch.setattr(immediate, "_direct", sticking)
+        monkeypatch.setattr(immediate, "_direct", sticking)
+
+    return at
+
+
+def test_a_difference_is_found_and_read(word, stick) -> None:
+    stick(0)
     block = word()
+    seen = []
+    block.onUpdate = seen.append
     with pytest.raises(VerifyError, match="Got: 0x55, Exp: 0x03"):
         block.write(block.fields[0], 3)
-    assert block.fields[0].get() == 0x55
+    assert (block.fields[0].get(), seen) == (0x55, [block])
+
+
+def test_what_is_not_verified_is_not_compared(word, stick) -> None:
+    stick(1)
+    block = word()
+    block.fields[1].set(7)
+    block.write(block.fields[0], 3)
+    assert block.fields[1].get() == 7
 
 
 def test_repetitions(immediate, word) -> None:
