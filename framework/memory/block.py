@@ -290,16 +290,13 @@ class Block:
             return None, True
         self._note_sent(low, high)
         self._low, self._high = low, high
-        problem = self._mismatch()
-        if problem is None:
-            return None, True
         self._fresh = True
-        return self._struggle(Verify, low, high, problem)
+        return self._struggle(Verify, low, high, self._mismatch())
 
     def _struggle(
-        self, type: int, low: int, high: int, problem: BusError, verify: bool = False
+        self, type: int, low: int, high: int, problem: BusError | None, verify: bool = False
     ) -> tuple[BusError | None, bool]:
-        """Go on after an access at once that failed, with as many repetitions as are allowed."""
+        """Close an access at once that may have failed, with as many repetitions as are allowed."""
         self._type, self._low, self._high = type, low, high
         self._end(problem, self._at_once)
         if verify and self._problem is None:
