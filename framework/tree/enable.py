@@ -118,6 +118,9 @@ class EnableVariable(BaseVariable):
         if isinstance(value, (list, dict)) or value not in _TEXTS:
             raise VariableError(f"Invalid value {value!r} for {self._path}", expected="True or False")
 
+    def _holds(self, value: Any, index: int = -1) -> bool:
+        return isinstance(value, str) or bool(value) is self._own  # texts are ignored by `set`
+
     def _saved(self) -> bool:
         return self._own
 

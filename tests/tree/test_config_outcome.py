@@ -189,6 +189,19 @@ class TestDifferences:
     def test_the_last_of_several_values_counts(self, top: pr.Root) -> None:
         assert top.diffYaml(yml="top.D: {u: 4}\nroot.D.u: 0\n") == []
 
+    def test_a_device_below_a_disabled_one(self, start: Any) -> None:
+        outer, inner = pr.Device(name="outer"), pr.Device(name="inner")
+        outer.add(inner)
+        root = start(outer)
+        outer.enable.set(False)
+        text = root.GetYamlConfig(False)
+        assert inner.enable.value() == "parent"
+        assert root.diffYaml(yml=text) == []
+        assert root.diffYaml(yml="top.outer: {enable: True, inner: {enable: False}}") == [
+            ("top.outer.enable", False, True),
+            ("top.outer.inner.enable", "parent", False),
+        ]
+
     def test_wrong_entries_are_refused(self, top: pr.Root) -> None:
         with pytest.raises(ConfigError, match="Value range error"):
             top.diffYaml(yml="top.D.u: 300")
