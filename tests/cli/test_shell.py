@@ -101,9 +101,10 @@ def test_wrong_usage(arguments: tuple[str, ...], said: str) -> None:
 
 
 class Terminal:
-    """The shell at a terminal of its own."""
+    """The shell at a terminal of its own; modules in `folder` come before all others."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path) -> None:
+        path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
         self._master, slave = pty.openpty()
         self.child = subprocess.Popen(
             [sys.executable, "-m", "sapwood", "shell", SMALL, "--data-dir", str(folder)],
@@ -111,7 +112,7 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
-            env={**os.environ, "TERM": "dumb", "INPUTRC": os.devnull, **environment},
+            env={**os.environ, "TERM": "dumb", "INPUTRC": os.devnull, "PYTHONPATH": path},
         )
         os.close(slave)
         self.seen = ""
@@ -145,8 +146,8 @@ def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     """Opens the shell at a terminal; none outlives its test."""
     opened: list[Terminal] = []
 
-    def begin(**environment: str) -> Terminal:
-        opened.append(Terminal(tmp_path, **environment))
+    def begin() -> Terminal:
+        opened.append(Terminal(tmp_path))
         return opened[-1]
 
     yield begin
@@ -155,14 +156,14 @@ def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
 
 
 @pytest.fixture
-def no_ipython(tmp_path: Path) -> dict[str, str]:
-    """Environment in which IPython is not installed."""
+def no_ipython(tmp_path: Path) -> None:
+    """Make it as if IPython were not installed."""
     (tmp_path / "IPython.py").write_text("raise ImportError('none')\n")
-    return {"PYTHONPATH": str(tmp_path)}
 
 
-def test_a_console(terminal: Callable[..., Terminal], no_ipython: dict[str, str]) -> None:
-    shell = terminal(**no_ipython)
+@pytest.mark.usefixtures("no_ipython")
+def test_a_console(terminal: Callable[..., Terminal]) -> None:
+    shell = terminal()
     assert "root: Top, data in" in shell.wait_for(">>> ")
     shell.type("root.Level.get() + 41\n")
     assert re.search(r"\b42\b", shell.wait_for(">>> "))
@@ -172,18 +173,18 @@ def test_a_console(terminal: Callable[..., Terminal], no_ipython: dict[str, str]
     assert shell.child.wait(WAIT_S) == 0
 
 
-def test_tab_completes(terminal: Callable[..., Terminal], no_ipython: dict[str, str]) -> None:
+@pytest.mark.usefixtures("no_ipython")
+def test_tab_completes(terminal: Callable[..., Terminal]) -> None:
     pytest.importorskip("readline", reason="this Python has no readline")
-    shell = terminal(**no_ipython)
+    shell = terminal()
     shell.wait_for(">>> ")
     shell.type("root.Seri\t.get()\n")
     assert "abc" in shell.wait_for(">>> ")
 
 
-def test_sigterm_at_a_console_ends_in_good_order(
-    terminal: Callable[..., Terminal], no_ipython: dict[str, str]
-) -> None:
-    shell = terminal(**no_ipython)
+@pytest.mark.usefixtures("no_ipython")
+def test_sigterm_at_a_console_ends_in_good_order(terminal: Callable[..., Terminal]) -> None:
+    shell = terminal()
     shell.wait_for(">>> ")
     shell.type("root.addInterface(type('Last', (), {'_stop': lambda self: print('stop' + 'ped')})())\n")
     shell.wait_for(">>> ")
@@ -196,7 +197,7 @@ def test_ipython_where_installed(terminal: Callable[..., Terminal], tmp_path: Pa
     (tmp_path / "IPython.py").write_text(
         "def start_ipython(argv, user_ns):\n    print('IPython', argv, user_ns['root'].running)\n"
     )
-    shell = terminal(PYTHONPATH=str(tmp_path))
+    shell = terminal()
     shell.wait_for("IPython [] True")
     assert shell.child.wait(WAIT_S) == 0
 
