@@ -517,9 +517,9 @@ def test_the_server_stops_although_its_slave_does_not_answer(
 
 def test_a_taken_port_is_an_error(serve: Callable[..., TcpServer]) -> None:
     port = serve(Emulate()).port
-    for taken in (port, port - 1):  # the pair of the second one overlaps in its upper port
+    for taken in (port, port - 1):  # the second one's upper port; its lower may be another program's
         other = TcpServer(HOST, taken)
-        with pytest.raises(BusError, match=rf"Failed to bind to {HOST}:{port}"):
+        with pytest.raises(BusError, match=rf"Failed to bind to {HOST}:({port}|{port - 1})\b"):
             other._start()
         other._stop()
 
