@@ -106,7 +106,7 @@ def _run(names: Mapping[str, Any], what: str) -> None:
         _console(names, f"{what}   (Tab completes, Ctrl-D ends)")
     else:
         click.echo(what)
-        ipython.start_ipython(argv=[], user_ns=dict(names))
+        ipython.start_ipython(argv=["--ext=rich"], user_ns=dict(names))
 
 
 class _Script(code.InteractiveInterpreter):

@@ -198,7 +198,7 @@ def test_ipython_where_installed(terminal: Callable[..., Terminal], tmp_path: Pa
         "def start_ipython(argv, user_ns):\n    print('IPython', argv, user_ns['root'].running)\n"
     )
     shell = terminal()
-    shell.wait_for("IPython [] True")
+    shell.wait_for("IPython ['--ext=rich'] True")
     assert shell.child.wait(WAIT_S) == 0
 
 
