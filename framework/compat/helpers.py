@@ -7,9 +7,9 @@ import logging
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterable
 from pathlib import Path
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
@@ -46,15 +46,15 @@ def waitCntrlC() -> None:
 
     It is to be called from the main thread.
     """
-    stop = threading.Event()
+    signals: SimpleQueue[int] = SimpleQueue()  # may be put to while the same thread waits for it
 
     def stopped(number: int, frame: FrameType | None) -> None:
-        stop.set()
+        signals.put(number)
 
     before = {number: signal.signal(number, stopped) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         print(f"Running. Hit cntrl-c or send SIGTERM to {os.getpid()} to exit.", flush=True)  # noqa: T201
-        stop.wait()
+        signals.get()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
