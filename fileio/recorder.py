@@ -13,23 +13,23 @@ from sapwood.fileio.committer import Commit, Committer, SyncFailure
 from sapwood.fileio.filelayer import FileLayer
 from sapwood.fileio.notedlock import NotedLock
 from sapwood.fileio.parts import Part, PartChain, cut_back, write_all
+from sapwood.fileio.readings import CLOSED, FAULT, RECORDING, Readings
 from sapwood.fileio.records import Encoder, Records, SingleRecord, Source
 from sapwood.fileio.stage import Stage
-from sapwood.fileio.watermark import RateMeter, RecorderCounters, Tally, Watermark
+from sapwood.fileio.watermark import RateMeter, Tally, Watermark
 from sapwood.streams import Frame, FrameBatch, Gap
 
 __all__ = ["CLOSED", "FAULT", "RECORDING", "Recorder"]
-
-CLOSED, RECORDING, FAULT = "Closed", "Recording", "Fault"
 
 _CHUNK = 1 << 20  # bytes given to the system in one call, about
 _THROUGH = 1 << 17  # batches from this size on are written at once, not staged
 _MAX_FULL_PARTS = 8  # finished files that may wait for the sync thread
 _MAX_GAPS = 1024  # notes of gaps kept
+_ABORT_S = 1.0  # longest time that abort waits for the disk
 _NEVER = -1
 
 
-class Recorder:
+class Recorder(Readings):
     """Writes the records of one byte format to the files of a recording.
 
     States are ``Closed``, ``Recording`` and ``Fault``. A frame is *accepted* when it is in
@@ -49,7 +49,7 @@ class Recorder:
     sync_bytes
         Sync earlier when so many bytes are not synced.
     close_timeout_s
-        Longest time, seconds, that closing waits for the last sync.
+        Longest time, seconds, that closing waits for the disk.
     """
 
     def __init__(
@@ -69,7 +69,8 @@ class Recorder:
         self._sync_bytes = sync_bytes
         self._close_timeout_s = close_timeout_s
         self._control = threading.Lock()  # one of open, close, abort at a time; taken before _lock
-        self._lock = NotedLock(logger or logging.getLogger(__name__))
+        self._logger = logger or logging.getLogger(__name__)
+        self._lock = NotedLock(self._logger)
         self._acquire, self._release = self._lock.lock.acquire, self._lock.lock.release
         self._changed = threading.Condition(self._lock.lock)
         self._targets: list[tuple[Source | None, int]] = []  # counts somebody waits for
@@ -78,13 +79,15 @@ class Recorder:
         self._max_size = 0
         self.overwrite = False
         self._state = CLOSED
-        self._fault: RecorderFault | None = None
+        self._fault = None
         self._untold: RecorderFault | None = None  # a fault that nobody was told of yet
         self._chain: PartChain | None = None
         self._part: Part | None = None
-        self._path: str | None = None
+        self._path = None
         self._full: list[Part] = []
-        self._committer: Committer | None = None
+        self._committer = None
+        self._ender: threading.Thread | None = None  # writes what is staged when closing
+        self._discard = False  # it drops what is staged instead
         self._stage = Stage()
         self._append = self._stage.items.append
         self._rate = RateMeter()
@@ -94,61 +97,12 @@ class Recorder:
         self._tally = Tally()
         self._fast_end = _NEVER  # accepted bytes up to which a frame may just be staged
         self._staged_from = 0  # accepted bytes when the stage was last empty
-        self._part_from = 0  # bytes of all parts before the present one
+        self._part_from = 0
         self._sync_from = self._sync_bytes  # bytes written from which a sync is asked for
         self.gaps: deque[tuple[int, Gap]] = deque(maxlen=_MAX_GAPS)
         self._rate.clear()
         for source in self._sources:
             source.count = 0
-
-    # What it is doing, read without the lock
-
-    @property
-    def state(self) -> str:
-        """``Closed``, ``Recording`` or ``Fault``."""
-        return self._state
-
-    @property
-    def fault(self) -> str | None:
-        """Why the recorder is in Fault, else None."""
-        fault = self._fault
-        return str(fault) if self._state == FAULT and fault is not None else None
-
-    @property
-    def path(self) -> str | None:
-        """The file being written, or, in Fault, the one that failed; None when closed."""
-        return None if self._state == CLOSED else self._path
-
-    @property
-    def counters(self) -> RecorderCounters:
-        """What was done since the recorder was opened."""
-        committer = self._committer
-        return self._tally.snapshot(0 if committer is None else committer.syncs)
-
-    @property
-    def written(self) -> Watermark:
-        """Frames and bytes given to the system since the recorder was opened."""
-        return self._tally.written
-
-    @property
-    def data_frames(self) -> int:
-        """Of the frames written, those that are no configuration."""
-        return self._tally.data_frames
-
-    @property
-    def total_size(self) -> int:
-        """Bytes of all files since the recorder was opened, staged ones included."""
-        return self._tally.size
-
-    @property
-    def current_size(self) -> int:
-        """Bytes of the present file, staged ones included."""
-        return self._tally.size - self._part_from
-
-    @property
-    def bandwidth(self) -> float:
-        """Bytes given to the system in the last second, per second; 0 when not recording."""
-        return self._rate.bytes_per_second() if self._state == RECORDING else 0.0
 
     # Settings
 
@@ -193,13 +147,14 @@ class Recorder:
         FileError
             When the file cannot be made. The recorder is closed then.
         RecorderFault
-            When the former recording could not be closed properly. The recorder is closed then.
+            When the former recording could not be closed properly. The recorder is closed then, or
+            in Fault when its disk hangs.
         """
         base = os.fspath(path)
         with self._control:
             resumed = self._state == FAULT
-            problem = self._shut(sync=True)
-            if problem is not None and not resumed:
+            problem = self._shut(self._close_timeout_s, sync=True)
+            if problem is not None and not (resumed and self._state == CLOSED):
                 raise problem
             chain = PartChain(self._files, base, split=self._max_size > 0, overwrite=self.overwrite)
             part = chain.first()
@@ -221,43 +176,92 @@ class Recorder:
     def close(self) -> None:
         """Write what is staged, sync it and close; does nothing when closed.
 
+        When the disk takes longer than `close_timeout_s`, the recorder gives up: it is in Fault
+        when a write hangs, closed when the sync does. What hangs goes on behind the scenes, and
+        the file is closed when it ends.
+
         Raises
         ------
         RecorderFault
             When something accepted could not be brought to the disk, and nobody was told yet.
         """
-        with self._control:
-            problem = self._shut(sync=True)
+        if not self._control.acquire(timeout=self._close_timeout_s):
+            raise self._overdue("Another call that opens or closes did not end", self._close_timeout_s)
+        try:
+            problem = None if self._state == CLOSED else self._shut(self._close_timeout_s, sync=True)
+        finally:
+            self._control.release()
         if problem is not None:
             raise problem
 
     def abort(self) -> None:
-        """Close without writing what is staged; those frames are counted ``aborted``."""
-        with self._control:
-            self._shut(sync=False)
+        """Close without writing what is staged; those frames are counted ``aborted``.
 
-    def _shut(self, *, sync: bool) -> RecorderFault | None:
-        """Go to Closed and return the fault that nobody was told of, if any."""
-        with self._lock:
-            if self._state == CLOSED:
-                return None
-            if sync:
-                self._flush()
-            else:
-                self._lose_stage("aborted")
-            path = self._path
-            self._leave(CLOSED)
-            committer = self._committer
-        if committer is not None:
-            committer.stop(sync=sync)
-            if not committer.join(self._close_timeout_s):
-                return RecorderFault(
-                    "The disk did not sync in time", file=path, waited_s=self._close_timeout_s
-                )
+        Returns within seconds also while the disk, or another call that closes, hangs.
+        """
+        committer, wait_s = self._committer, min(_ABORT_S, self._close_timeout_s)
+        if self._control.acquire(timeout=wait_s):
+            try:
+                problem = None if self._state == CLOSED else self._shut(wait_s, sync=False)
+            finally:
+                self._control.release()
+            if problem is not None:
+                self._logger.warning("Aborted: %s", problem)
+        elif committer is not None:
+            self._discard = True  # the call that closes goes by it
+            committer.stop(sync=False)
+
+    def _shut(self, timeout_s: float, *, sync: bool) -> RecorderFault | None:
+        """Go to Closed, or give up in time; return the fault that nobody was told of, if any."""
+        began = time.monotonic()
+        path, committer = self._path, self._committer
+        if committer is None or (self._state == CLOSED and self._ender is None):
+            return None
+        if self._state != CLOSED:
+            self._discard = not sync
+        if not self._end_within(timeout_s):
+            fault = self._overdue("The disk did not take the data in time", timeout_s)
+            self._fault, self._fast_end = fault, _NEVER
+            self._state = CLOSED if self._discard else FAULT
+            return fault
+        self._state = CLOSED
+        if not committer.join(max(began + timeout_s - time.monotonic(), 0.0)):
+            return self._overdue("The disk did not sync in time", timeout_s)
         with self._lock:
             untold, self._untold = self._untold, None
             self._lock.note(logging.INFO, "Closed data file %s: %s", path, self._tally.summary())
         return untold
+
+    def _overdue(self, what: str, waited_s: float) -> RecorderFault:
+        return RecorderFault(what, file=self._path, waited_s=waited_s)
+
+    def _end_within(self, timeout_s: float) -> bool:
+        """Have a thread end the recording, which may hang with the disk; tell whether it did in time."""
+        if self._ender is None:
+            name = f"Recorder {os.path.basename(self._path or '')} closing"
+            self._ender = threading.Thread(target=self._end, name=name, daemon=True)
+            try:
+                self._ender.start()
+            except RuntimeError:  # the interpreter ends and starts no more threads
+                self._ender = None
+                self._end()
+                return True
+        self._ender.join(timeout_s)
+        if self._ender.is_alive():
+            return False
+        self._ender = None
+        return True
+
+    def _end(self) -> None:
+        """Write or drop what is staged and hand everything to the sync thread to be closed."""
+        with self._lock:
+            if self._discard:
+                self._lose_stage("aborted")
+            else:
+                self._flush()
+            self._leave(CLOSED if self._state == RECORDING else self._state)
+            if self._committer is not None:
+                self._committer.stop(sync=not self._discard)
 
     def _leave(self, state: str) -> None:
         """Stop recording: hand the present file to the sync thread and wake who waits."""
