@@ -94,10 +94,10 @@ def _parse(text: str, file: str | None) -> RegisterTable:
     declared: dict[str, Declaration[Any]] = {}
     for entry in level:
         reader = _EntryReader(entry, f"{file or 'text'}:", problems)
-        if entry.key in declared:
-            reader.fault("is there twice")
         made = reader.read()
-        if made is not None:
+        if made is not None and entry.key in declared:
+            reader.fault("is there twice")
+        elif made is not None:
             declared[entry.key] = made
     if problems:
         raise ConfigError(f"{shown} is no register table", problems=problems)
@@ -134,21 +134,22 @@ class _EntryReader:
         before = len(self._problems)
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             self.fault("is no name of a node")
+            return None
         if not isinstance(level, Level):
             self.fault(f"must be a mapping like {{offset: 0x4}}, not {_kind(level)}")
             return None
-        given = {key.key: key for key in level}
+        given = {str(key.key): key for key in level}
         kind = given.pop("kind", Entry("kind", 0, "register"))
-        if kind.value not in _KEYS:
+        if kind.value not in tuple(_KEYS):
             self.fault(f"must be {', '.join(_KEYS)}, not {_kind(kind.value)}", kind)
             return None
-        keywords = {key.key: self._value(key, _KEYS[kind.value]) for key in given.values()}
+        keywords = {name: self._value(key, _KEYS[kind.value]) for name, key in given.items()}
         self._complete(kind.value, keywords)
         return None if len(self._problems) > before else self._make(kind.value, keywords)
 
     def _value(self, key: Entry, known: Mapping[str, Any]) -> Any:
         """Return the value of `key` as the node takes it."""
-        if key.key not in known:
+        if str(key.key) not in known:
             self.fault(f"is no known key{_meant(key.key, known)}", key)
         elif key.key in _CONVERT:
             try:

@@ -37,7 +37,9 @@ def lines_of(text: str, file: str | None, depth: int) -> Any:
     try:
         node = loader.get_single_node()
         return None if node is None else _level(loader, node, depth)
-    except yaml.YAMLError as error:
+    except ConfigError:
+        raise
+    except (yaml.YAMLError, AttributeError, LookupError, ValueError) as error:  # others: by explicit tags
         raise ConfigError(f"{file or 'The text'} is not valid YAML: {error}") from error
     finally:
         loader.dispose()
