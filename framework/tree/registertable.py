@@ -154,7 +154,7 @@ class _EntryReader:
         elif key.key in _CONVERT:
             try:
                 return _CONVERT[key.key](key.value)
-            except (SapwoodError, TypeError, ValueError) as error:
+            except (SapwoodError, OverflowError, TypeError, ValueError) as error:
                 self.fault(str(error), key)
         elif not matches(key.value, known[key.key]):
             self.fault(f"must be {expected(known[key.key])}, not {_kind(key.value)}", key)
@@ -178,7 +178,7 @@ class _EntryReader:
         try:
             made = make(**keywords)
             made.nodes(self._entry.key)
-        except (SapwoodError, TypeError, ValueError) as error:
+        except (SapwoodError, OverflowError, TypeError, ValueError) as error:
             self.fault(f"cannot be built: {error}")
             return None
         return made

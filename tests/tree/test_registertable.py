@@ -153,6 +153,7 @@ def test_anchors_and_merges() -> None:
         ("A: {offset: [0, 4], number: 2, stride: 4}", "text:1: A cannot be built"),
         ("7: {offset: 0}", "text:1: 7 is no name of a node"),
         ("A: {offset: 0}\nA: {offset: 4}", "text:2: A is there twice"),
+        ("A: {offset: 0, bits: 99999999999999999999}", "text:1: A cannot be built: too many digits"),
         ("A: {offset: 0, bits: 0}", "text:1: A cannot be built: BitSize of 0 is invalid"),
         (
             "A: {offset: 0, bits: 8, bitSize: 8}",
