@@ -18,12 +18,11 @@ import struct
 from dataclasses import dataclass
 
 from sapwood.errors import FormatError
+from sapwood.streams.protocols.batcher_layout import LAYOUT_V1, LAYOUT_V2, MAX_CODE, Layout, walk
 
 __all__ = ["BatchHeader", "split_superframe"]
 
-_V1 = struct.Struct("<I4B")
-_V2 = struct.Struct("<I3B")
-_MAX_CODE = 5  # of the word width: 2 << code bytes
+_HEADER = struct.Struct("<I4B")
 
 
 @dataclass
@@ -52,10 +51,9 @@ def split_superframe(frame: memoryview) -> _Parts:
     try:
         return _header_first(frame, padded=True)
     except FormatError as error:
-        for attempt in (_tails_v1, _tails_v2):
-            parts = attempt(frame)
-            if parts is not None:
-                return parts
+        parts = _tails_last(frame)
+        if parts is not None:
+            return parts
         try:
             return _header_first(frame, padded=False)
         except FormatError:
@@ -66,13 +64,13 @@ def _header_first(frame: memoryview, *, padded: bool) -> _Parts:
     parts: _Parts = []
     position, end = 0, len(frame)
     while position < end:
-        if position + _V1.size > end:
+        if position + _HEADER.size > end:
             raise FormatError("Batch frame header underrun", offset=position)
-        size, tdest, first, last, code = _V1.unpack_from(frame, position)
-        if code > _MAX_CODE or (parts and parts[0][0].width != 2 << code):
+        size, tdest, first, last, code = _HEADER.unpack_from(frame, position)
+        if code > MAX_CODE or (parts and parts[0][0].width != 2 << code):
             raise FormatError("Batch frame header underrun", offset=position, seen=f"width code {code}")
         width = 2 << code
-        data = position + max(width, _V1.size)
+        data = position + max(width, _HEADER.size)
         if data + size > end:
             raise FormatError("Batch frame data underrun", offset=position, seen=f"{size} bytes")
         parts.append((BatchHeader(size, tdest, first, last, width), data))
@@ -82,38 +80,27 @@ def _header_first(frame: memoryview, *, padded: bool) -> _Parts:
     return parts
 
 
-def _tails_v1(frame: memoryview) -> _Parts | None:
-    if not frame or frame[0] & 0x0F != 1 or frame[0] >> 4 > _MAX_CODE:
+def _tails_last(frame: memoryview) -> _Parts | None:
+    if not frame:
         return None
-    code = frame[0] >> 4
-    width = 2 << code
-    tail = max(width, _V1.size)
-    parts: _Parts = []
-    end = len(frame)
-    while end > width:
-        if end - tail < width:
-            return None
-        size, tdest, first, last, tail_code = _V1.unpack_from(frame, end - tail)
-        data = end - tail - -(-size // width) * width
-        if data < width or tail_code & 0x0F != code:
-            return None
-        parts.append((BatchHeader(size, tdest, first, last, width), data))
-        end = data
-    return parts[::-1] if end == width and parts else None
+    version, code = frame[0] & 0x0F, frame[0] >> 4
+    if version == 1 and code <= MAX_CODE:
+        return _behind(frame, LAYOUT_V1[code], code)
+    return _behind(frame, LAYOUT_V2, 0) if version == 2 else None
 
 
-def _tails_v2(frame: memoryview) -> _Parts | None:
-    if len(frame) < 2 or frame[0] & 0x0F != 2:
+def _behind(frame: memoryview, layout: Layout, code: int) -> _Parts | None:
+    if len(frame) < layout.head + layout.tail:
         return None
-    parts: _Parts = []
-    end = len(frame)
-    while end > 2:
-        if end - _V2.size < 2:
-            return None
-        size, tdest, first, last = _V2.unpack_from(frame, end - _V2.size)
-        data = end - _V2.size - size
-        if data < 2:
-            return None
-        parts.append((BatchHeader(size, tdest, first, last, 1), data))
-        end = data
-    return parts[::-1] if parts else None
+    found = walk(frame, layout, 0, len(frame))
+    if found is None or any(tail >> 56 & 0x0F != code for tail in found[1]):
+        return None
+    return [
+        (
+            BatchHeader(
+                tail & 0xFFFFFFFF, tail >> 32 & 0xFF, tail >> 40 & 0xFF, tail >> 48 & 0xFF, layout.word
+            ),
+            at,
+        )
+        for at, tail in zip(*found, strict=True)
+    ]

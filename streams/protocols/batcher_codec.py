@@ -1,0 +1,200 @@
+"""Batcher super-frames taken apart, put together and turned round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sapwood.errors import ProtocolError
+from sapwood.streams.batch import FrameBatch
+from sapwood.streams.frame import Frame
+from sapwood.streams.protocols.batcher_layout import LAYOUT_V1, LAYOUT_V2, Layout, Reason, layout_of, walk
+from sapwood.streams.protocols.scatter import place, place_rows, words_at
+
+__all__ = ["Refused", "SubFrames", "combine", "invert", "locate", "split", "split_batch"]
+
+_MANY = 32  # sub-frames of a super-frame from which columns are quicker than steps, about
+_HEADER_FIRST = 8  # bytes of a header that stands before its data, in words of up to 8 bytes
+
+
+class SubFrames(NamedTuple):
+    """Where the data of each sub-frame begin (byte, i8[n]) and its tail as a number (u8[n]; see `walk`)."""
+
+    start: NDArray[np.int64]
+    tail: NDArray[np.uint64]
+
+
+class Refused(NamedTuple):
+    """A super-frame that is no such thing: its bytes, and why."""
+
+    size: int
+    reason: Reason
+
+
+# Taking apart
+
+
+def split(frame: Frame, version: int) -> FrameBatch | Refused:
+    """Return the sub-frames of a super-frame as views, channel = TDEST."""
+    data = memoryview(frame.buffer)
+    found = Reason("error") if frame.error else locate(data, 0, len(data), version)
+    return Refused(len(data), found) if isinstance(found, Reason) else _views(data, found)
+
+
+def split_batch(batch: FrameBatch, version: int) -> Iterator[FrameBatch | Refused]:
+    """Yield the sub-frames of super-frames, as views of their buffer, and in order what is refused.
+
+    Sub-frames have the time of their super-frame.
+    """
+    data = batch.payload.data
+    columns = batch.start.tolist(), batch.size.tolist(), batch.error.tolist()
+    found: list[SubFrames] = []
+    first = 0
+    for index, (start, size, error) in enumerate(zip(*columns, strict=True)):
+        one = Reason("error") if error else locate(data, start, start + size, version)
+        if isinstance(one, Reason):
+            yield from _run(batch, first, found)
+            yield Refused(size, one)
+            first = index + 1
+            found = []
+        else:
+            found.append(one)
+    yield from _run(batch, first, found)
+
+
+def _run(batch: FrameBatch, first: int, found: list[SubFrames]) -> Iterator[FrameBatch]:
+    if found:
+        times = batch.time[first : first + len(found)]
+        if times.any():
+            times = np.repeat(times, [len(one.start) for one in found])
+        else:
+            times = np.broadcast_to(np.int64(0), (sum(len(one.start) for one in found),))
+        start = np.concatenate([one.start for one in found])
+        tail = np.concatenate([one.tail for one in found])
+        yield _views(batch.payload, SubFrames(start, tail)).replace(time=times)
+
+
+def _views(payload: memoryview | NDArray[np.uint8], found: SubFrames) -> FrameBatch:
+    start, tail = found
+    return FrameBatch(
+        payload,
+        start,
+        (tail & 0xFFFFFFFF).view(np.int64),
+        channel=(tail >> np.uint64(32)).astype(np.uint8),
+        flags=(tail >> np.uint64(40)).astype(np.uint16),
+    )
+
+
+def locate(data: memoryview, base: int, end: int, version: int) -> SubFrames | Reason:
+    """Find the sub-frames of the super-frame in bytes `base` to `end` of `data`."""
+    layout = layout_of(version, data[base] if end > base else 0, end - base)
+    if isinstance(layout, Reason):
+        return layout
+    found = _equal_steps(data, base, end, layout)
+    if found is not None:
+        return found
+    steps = walk(data, layout, base, end)
+    if steps is None:
+        return Reason("tail")
+    return SubFrames(np.array(steps[0], np.int64), np.array(steps[1], np.uint64))
+
+
+def _equal_steps(data: memoryview, base: int, end: int, layout: Layout) -> SubFrames | None:
+    """Find many sub-frames of one size without a step for each; None when they are few or differ."""
+    head, word, tail, back, _ = layout
+    length = int.from_bytes(data[end - tail : end - tail + 4], "little")
+    pitch = tail + -(-length // word) * word
+    count, rest = divmod(end - base - head, pitch)
+    if rest or count < _MANY:
+        return None
+    start = np.arange(base + head, end, pitch)
+    tails = words_at(np.frombuffer(data, np.uint8), start + (pitch - tail - back))
+    if back:
+        tails = tails >> np.uint64(8 * back)
+    return SubFrames(start, tails) if not ((tails & 0xFFFFFFFF) != length).any() else None
+
+
+# Putting together
+
+
+def combine(frames: FrameBatch, version: int, code: int, sequence: int) -> Frame:
+    """Return the super-frame of `frames`, TDEST = channel.
+
+    Parameters
+    ----------
+    version
+        1 or 2.
+    code
+        Width code, 0..5, of version 1; without effect in version 2.
+    sequence
+        Number of the super-frame; 8 bits of it are sent.
+
+    Raises
+    ------
+    ProtocolError
+        When a frame is too long for its tail.
+    """
+    layout = LAYOUT_V1[code] if version == 1 else LAYOUT_V2
+    size = np.ascontiguousarray(frames.size)
+    if len(size) and int(size.max()) > 0xFFFFFFFF:
+        raise ProtocolError("A frame is too long for a batcher", expected="32 bits", seen=int(size.max()))
+    padded = -(-size // layout.word) * layout.word
+    stop = layout.head + np.cumsum(padded + layout.tail)
+    out = np.zeros(int(stop[-1]) if len(stop) else layout.head, np.uint8)
+    out[0], out[1] = version | (code << 4 if version == 1 else 0), sequence & 0xFF
+    place(out, stop - layout.tail - padded, frames)
+    place_rows(out, stop - layout.tail, _tail_rows(frames, size, code if version == 1 else 0, layout.tail))
+    return Frame(out)
+
+
+def _tail_rows(frames: FrameBatch, size: NDArray[np.int64], code: int, width: int) -> NDArray[np.uint8]:
+    """Return tails, or headers, of `width` bytes, u1[n, width]."""
+    fields = size | frames.channel.astype(np.int64) << 32 | frames.flags.astype(np.int64) << 40
+    rows = np.zeros((len(frames), max(width, 8)), np.uint8)
+    rows[:, :8] = fields.astype("<i8").view(np.uint8).reshape(-1, 8)
+    rows[:, 7] = code
+    return np.ascontiguousarray(rows[:, :width])
+
+
+# Turning round
+
+
+def invert(frame: Frame, version: int) -> Frame | Refused:
+    """Return the super-frame with each tail before its data, without super header, as file readers want it.
+
+    In version 1 the word has 8 bytes at least, and is kept. Sub-frames of version 2 come as those of
+    version 1 in words of 2 bytes.
+    """
+    data = memoryview(frame.buffer)
+    found = Reason("error") if frame.error else locate(data, 0, len(data), version)
+    if not isinstance(found, Reason) and version == 1 and data[0] >> 4 < 2:
+        found = Reason("width")
+    if isinstance(found, Reason):
+        return Refused(len(data), found)
+    out = _inverted_v1(data, found) if version == 1 else _inverted_v2(data, found)
+    return Frame(out, channel=frame.channel, flags=frame.flags)
+
+
+def _inverted_v1(data: memoryview, found: SubFrames) -> NDArray[np.uint8]:
+    """Move each tail into the place of the tail, or super header, before it."""
+    width = 2 << (data[0] >> 4)
+    source = np.frombuffer(data, np.uint8)
+    out = source[:-width].copy()
+    tails = np.concatenate((found.start[1:] - width, [len(data) - width]))
+    rows = np.lib.stride_tricks.sliding_window_view(source, width)[tails]
+    place_rows(out, found.start - width, np.ascontiguousarray(rows))
+    return out
+
+
+def _inverted_v2(data: memoryview, found: SubFrames) -> NDArray[np.uint8]:
+    frames = _views(data, found)
+    padded = frames.size + (frames.size & 1)
+    stop = np.cumsum(padded + _HEADER_FIRST)
+    out = np.zeros(int(stop[-1]), np.uint8)
+    place(out, stop - padded, frames)
+    size = np.ascontiguousarray(frames.size)
+    place_rows(out, stop - padded - _HEADER_FIRST, _tail_rows(frames, size, 0, _HEADER_FIRST))
+    return out

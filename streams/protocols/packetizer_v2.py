@@ -1,0 +1,204 @@
+"""Packets of version 2: aligned to 8 bytes, checksum on demand, frames of different TDEST may interleave.
+
+A packet is 8 bytes of head (version and CRC mode, first-user, TDEST, TID, packet number in the frame
+u16, start of frame), payload padded to 8 bytes, and 8 bytes of tail (last-user, end of frame, valid
+bytes of the last payload word, CRC-32 big-endian). The checksum runs on over the packets of a frame.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import defaultdict
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sapwood.streams.batch import FrameBatch
+from sapwood.streams.frame import Frame
+from sapwood.streams.protocols.packetizer_assembly import HELD_BYTES, Event, Partial, Reassembly, Run
+from sapwood.streams.protocols.packetizer_segment import ALIGN, HEAD, chunk_size, segment
+from sapwood.streams.protocols.scatter import place, words_at
+
+__all__ = ["DecoderV2", "EncoderV2"]
+
+_TAIL = 8
+_LEAST = HEAD + ALIGN + _TAIL
+_CRC = 4  # bytes, not part of what it covers
+_VERSION = 0x02
+_WITH_CRC = 0x20  # in the first byte
+_SOF_USER = 0x02  # first-user bit of SSI
+_SOF = 1 << 63
+_NUMBER_MASK = 0xFFFF
+_PADS = tuple(bytes(count) for count in range(ALIGN))
+_HEAD = struct.Struct("<Q")
+_TAIL_HALF = struct.Struct("<I")
+_CRC_BE = struct.Struct(">I")
+_TAIL_WORDS = struct.Struct("<BBB")
+
+
+class EncoderV2:
+    """Cuts frames into packets; keeps no state between frames.
+
+    Parameters
+    ----------
+    crc
+        Send checksums.
+    ssi
+        Set the start-of-frame bit in first-user.
+    """
+
+    def __init__(self, crc: bool, ssi: bool) -> None:
+        self._crc = crc
+        self._mode = _VERSION | (_WITH_CRC if crc else 0)
+        self._first = _SOF_USER if ssi else 0
+
+    def batch(self, frames: FrameBatch, dest: int, limit: int) -> FrameBatch:
+        """Return the packets, of at most `limit` bytes, of frames for TDEST `dest`; none may be empty."""
+        pieces, _, number, last = segment(frames, chunk_size(limit, _TAIL))
+        flags = pieces.flags.astype(np.uint64)
+        padded = (pieces.size + (ALIGN - 1)) // ALIGN
+        size = padded + (HEAD + _TAIL) // ALIGN  # all in words of 8 bytes
+        stop = np.cumsum(size)
+        start = stop - size
+        words = np.empty(int(stop[-1]) if len(stop) else 0, "<u8")
+        head = (number.astype(np.uint64) & _NUMBER_MASK) << 32 | (number == 0).astype(np.uint64) << 63
+        words[start] = head | self._mode | dest << 16 | ((flags & 0xFF) | self._first) << 8
+        words[stop - 2] = 0  # padding
+        valid = (pieces.size - (padded - 1) * ALIGN).astype(np.uint64)
+        words[stop - 1] = flags >> 8 | last.astype(np.uint64) << 8 | valid << 16
+        out = words.view(np.uint8)
+        place(out, start * ALIGN + HEAD, pieces)
+        if self._crc:
+            sums = _running_sums(out.data, start * ALIGN, stop * ALIGN - _CRC, number == 0)
+            words.view(np.uint32)[stop * 2 - 1] = sums.byteswap()
+        return FrameBatch(out, start * ALIGN, size * ALIGN)
+
+    def frame(self, frame: Frame, dest: int, limit: int) -> Frame | FrameBatch:
+        """Return the only packet of a frame, or the batch of its packets."""
+        size = frame.size
+        if size > chunk_size(limit, _TAIL):
+            return self.batch(FrameBatch.gather((frame,)), dest, limit)
+        first = (frame.flags & 0xFF) | self._first
+        pad = -size % ALIGN
+        packet = b"".join((
+            _HEAD.pack(_SOF | dest << 16 | first << 8 | self._mode),
+            frame.buffer,
+            _PADS[pad],
+            _TAIL_HALF.pack(frame.flags >> 8 | 1 << 8 | (ALIGN - pad) << 16),
+        ))  # fmt: skip
+        return Frame(packet + _CRC_BE.pack(crc32(packet) if self._crc else 0))
+
+
+def _running_sums(
+    data: memoryview, start: NDArray[np.int64], stop: NDArray[np.int64], fresh: NDArray[np.bool_]
+) -> NDArray[np.uint32]:
+    """Return the checksum at the end of each run of bytes; it goes on from the one before unless `fresh`."""
+    sums = []
+    running = 0
+    for begin, end, anew in zip(start.tolist(), stop.tolist(), fresh.tolist(), strict=True):
+        running = crc32(data[begin:end], 0 if anew else running)
+        sums.append(running)
+    return np.array(sums, np.uint32)
+
+
+class DecoderV2(Reassembly):
+    """Puts frames together from packets, for each TDEST; what is lost is counted, and told by gaps.
+
+    Parameters
+    ----------
+    crc
+        Compare checksums (whatever the packets say about having one).
+    ssi
+        Give frames whose end-of-frame-error bit is set the error 0x80.
+    limit
+        Most bytes of unfinished frames.
+    """
+
+    def __init__(self, crc: bool, ssi: bool, limit: int = HELD_BYTES) -> None:
+        super().__init__(ssi, limit)
+        self._crc = crc
+        self._states: defaultdict[int, Partial] = defaultdict(Partial)
+
+    def frame(self, packet: Frame) -> list[Event]:
+        """Take one packet; return the frame that it completes and the gap that it shows, if any."""
+        data, size = memoryview(packet.buffer), packet.size
+        if packet.error or size < _LEAST or size % ALIGN:
+            return self._drop("transport" if packet.error else "size", 1)
+        head: int = _HEAD.unpack_from(data)[0]
+        last, end, valid = _TAIL_WORDS.unpack_from(data, size - _TAIL)
+        if head & 0x0F != _VERSION or not 1 <= valid <= ALIGN:
+            return self._drop("version" if head & 0x0F != _VERSION else "valid", 1)
+        dest, number, starts, ends = head >> 16 & 0xFF, head >> 32 & _NUMBER_MASK, head >= _SOF, bool(end & 1)
+        state = self._states[dest]
+        piece = data[HEAD : size - _TAIL - ALIGN + valid]
+        if starts == state.open or number != state.number & _NUMBER_MASK:
+            return self._break(state, dest, "order", len(piece), starts=starts, ends=ends)
+        if self._crc:
+            crc = crc32(data[: size - _CRC], 0 if starts else state.crc)
+            if _CRC_BE.unpack_from(data, size - _CRC)[0] != crc:
+                return self._break(state, dest, "crc", len(piece), starts=starts, ends=ends)
+            state.crc = crc
+        first = head >> 8 & 0xFF
+        return self._add(state, dest, piece, number=number, first=first, last=last if ends else None)
+
+    def batch(self, packets: FrameBatch) -> list[Event]:
+        """Take many packets; return frames and gaps, those of each TDEST in order."""
+        packets, head, tail = self._sound(packets)
+        if not len(packets):
+            return []
+        dest = (head >> 16 & 0xFF).astype(np.int64)
+        if (dest == dest[0]).all():
+            return self._one_dest(int(dest[0]), packets, head, tail)
+        events: list[Event] = []
+        for target in np.unique(dest).tolist():
+            mine = np.flatnonzero(dest == target)
+            events += self._one_dest(target, packets[mine], head[mine], tail[mine])
+        return events
+
+    def _sound(self, packets: FrameBatch) -> tuple[FrameBatch, NDArray[np.uint64], NDArray[np.uint64]]:
+        """Return the packets that can be read, with their heads and tails; the others are counted."""
+        packets = self._keep(packets, packets.error == 0, "transport")
+        packets = self._keep(packets, (packets.size >= _LEAST) & (packets.size % ALIGN == 0), "size")
+        head = words_at(packets.payload, packets.start)
+        tail = words_at(packets.payload, packets.start + packets.size - _TAIL)
+        version = (head & 0x0F) == _VERSION
+        packets, head, tail = self._keep(packets, version, "version"), head[version], tail[version]
+        valid = (tail >> 16) - np.uint64(1) & 0xFF < ALIGN
+        return self._keep(packets, valid, "valid"), head[valid], tail[valid]
+
+    def _one_dest(
+        self, dest: int, packets: FrameBatch, head: NDArray[np.uint64], tail: NDArray[np.uint64]
+    ) -> list[Event]:
+        """Take sound packets of one TDEST: as a run when nothing is amiss, else one by one."""
+        state = self._states[dest]
+        valid = (tail >> 16 & 0xFF).astype(np.int64)
+        size = packets.size - (HEAD + _TAIL + ALIGN) + valid
+        run = Run(
+            pieces=packets.replace(start=packets.start + HEAD, size=size),
+            dest=np.broadcast_to(np.int64(dest), (len(packets),)),
+            first=(head >> 8 & 0xFF).astype(np.int64),
+            last=(tail & 0xFF).astype(np.int64),
+            ends=(tail & 0x100) != 0,
+        )
+        number, starts = (head >> 32 & _NUMBER_MASK).astype(np.int64), head >= np.uint64(_SOF)
+        fresh = np.concatenate(([not state.open], run.ends[:-1]))
+        wanted = np.where(fresh, 0, np.concatenate(([state.number], number[:-1] + 1)) & _NUMBER_MASK)
+        regular = bool(((number == wanted) & (starts == fresh)).all()) and self._fits(run)
+        if regular and (not self._crc or self._sums_match(state, packets, starts, tail)):
+            return self._take(state, run, number=int(number[-1]))
+        return [event for packet in packets.frames() for event in self.frame(packet)]
+
+    def _sums_match(
+        self, state: Partial, packets: FrameBatch, starts: NDArray[np.bool_], tail: NDArray[np.uint64]
+    ) -> bool:
+        """Compare all checksums; on success the state's goes on from the last."""
+        data, running = packets.payload.data, state.crc
+        begins, ends = packets.start.tolist(), (packets.start + packets.size - _CRC).tolist()
+        sums = (tail >> 32).astype(np.uint32).byteswap().tolist()
+        for begin, end, anew, wanted in zip(begins, ends, starts.tolist(), sums, strict=True):
+            running = crc32(data[begin:end], 0 if anew else running)
+            if running != wanted:
+                return False
+        state.crc = running
+        return True
