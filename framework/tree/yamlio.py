@@ -15,6 +15,7 @@ import yaml
 from sapwood.errors import ConfigError
 from sapwood.tree import sources
 from sapwood.tree.value import VariableValue
+from sapwood.tree.yamlguard import check_shape
 
 __all__ = [
     "dataToYaml",
@@ -64,8 +65,11 @@ def _load(text: str, file: str | None, above: tuple[str, ...] = ()) -> Any:
     loader = _Loader(text)
     loader.file, loader.above = file, above
     try:
+        check_shape(text, file)
         return loader.get_single_data()
-    except yaml.YAMLError as error:
+    except (ConfigError, OSError):  # of an included file
+        raise
+    except (yaml.YAMLError, AttributeError, LookupError, ValueError) as error:  # others: by explicit tags
         raise ConfigError(f"{file or 'The text'} is not valid YAML: {error}") from error
     finally:
         loader.dispose()

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from sapwood.errors import ConfigError
+from sapwood.tree.yamlguard import check_shape
 from sapwood.tree.yamlio import _Loader
 
 __all__ = ["Entry", "Level", "lines_of"]
@@ -35,6 +36,7 @@ def lines_of(text: str, file: str | None, depth: int) -> Any:
     loader = _Loader(text)
     loader.file = file
     try:
+        check_shape(text, file)
         node = loader.get_single_node()
         return None if node is None else _level(loader, node, depth)
     except ConfigError:
