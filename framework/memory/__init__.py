@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from sapwood.memory.memoryemulate import MemEmulate
     from sapwood.memory.oscommand import OsCommandMemorySlave
     from sapwood.memory.serialline import SerialMemorySlave
+    from sapwood.memory.srp import SrpV0, SrpV3
+    from sapwood.memory.srpserver import SrpV0Server, SrpV3Emulation, SrpV3Server
     from sapwood.memory.tcp import TcpClient, TcpServer
 
 __all__ = [
@@ -78,6 +80,11 @@ __all__ = [
     "Read",
     "SerialMemorySlave",
     "Slave",
+    "SrpV0",
+    "SrpV0Server",
+    "SrpV3",
+    "SrpV3Emulation",
+    "SrpV3Server",
     "String",
     "TcpClient",
     "TcpServer",
@@ -107,6 +114,11 @@ __getattr__ = lazy_exports(
         "MemMap": "sapwood.memory.memmap",
         "OsCommandMemorySlave": "sapwood.memory.oscommand",
         "SerialMemorySlave": "sapwood.memory.serialline",
+        "SrpV0": "sapwood.memory.srp",
+        "SrpV0Server": "sapwood.memory.srpserver",
+        "SrpV3": "sapwood.memory.srp",
+        "SrpV3Emulation": "sapwood.memory.srpserver",
+        "SrpV3Server": "sapwood.memory.srpserver",
         "TcpClient": "sapwood.memory.tcp",
         "TcpServer": "sapwood.memory.tcp",
     },

@@ -1,0 +1,252 @@
+"""Register access over streams: memory slaves that speak SRP with firmware."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from sapwood.errors import BusError, ProtocolError
+from sapwood.memory.link import busConnect
+from sapwood.memory.slave import Slave
+from sapwood.memory.transaction import Post, Read, Transaction, Verify, Write
+from sapwood.streams import Frame, FrameBatch, Gap, Master, StageCounters, streamConnect
+from sapwood.streams import Slave as StreamSlave
+from sapwood.streams.protocols import srp, srpv0, srpv3
+from sapwood.streams.sinkerrors import SinkErrors
+
+__all__ = ["SrpClient", "SrpV0", "SrpV3"]
+
+_READS = (Read, Verify)
+_U32 = 0xFFFFFFFF
+_HALF = 1 << 31
+_log = logging.getLogger("sapwood.memory.srp")
+
+
+class SrpClient(Master, StreamSlave, Slave):
+    """Sends register accesses as request frames, and ends them when their responses come in.
+
+    Many accesses may be under way; responses are matched by their ids, in any order and from any
+    thread. Nothing is repeated: an access whose request or response was lost ends by its time-out.
+    Set ``coalesce`` when the far end may be asked for contiguous words in one access.
+
+    Parameters
+    ----------
+    wire
+        The version of the protocol.
+    name
+        In messages.
+    opcodes
+        Type of an access -> opcode of its request.
+
+    Attributes
+    ----------
+    counters
+        Responses that came in; dropped by reason: ``errored``, ``short``, ``unknown`` (no access
+        waits for it), ``late``, ``mismatch``. What callbacks of accesses, or other sinks beside
+        the link to the firmware, raised counts in ``errors``.
+    """
+
+    _unknownLevel = logging.WARNING  # of the log when no access waits for a response
+
+    def __init__(self, wire: srp.Wire, name: str, opcodes: dict[int, int]) -> None:
+        Master.__init__(self)
+        StreamSlave.__init__(self)
+        Slave.__init__(self, srp.MIN_ACCESS, wire.MAX_ACCESS)
+        self.setName(name)
+        self.counters = StageCounters()
+        self._wire = wire
+        self._opcodes = opcodes
+        self._hardwareTimeout = 0
+        self._newestId = 0
+        self._faults = SinkErrors(_log)
+
+    def __lshift__(self, other: Any) -> Any:
+        """Take frames of a stream master, or accesses of a memory master; return `other`."""
+        if hasattr(other, "_getStreamMaster"):
+            streamConnect(other, self)
+        else:
+            busConnect(other, self)
+        return other
+
+    @property
+    def lastError(self) -> Exception | None:
+        """The newest exception of a callback or of a sink beside the link to the firmware."""
+        return self._faults.last
+
+    # ------------------------------------------------------------ requests
+
+    def _doTransaction(self, transaction: Transaction) -> None:
+        """Send the request for `transaction`; a post is done when it was sent."""
+        refusal = self._refusal(transaction._address, transaction.data.nbytes)
+        if refusal:
+            transaction.error(refusal)
+            return
+        type, data = transaction._type, transaction.data
+        payload = self._wire.encode_request(
+            self._head(transaction), data.nbytes, b"" if type in _READS else data
+        )
+        if type != Post:
+            self._newestId = max(self._newestId, transaction._id)
+            self._addTransaction(transaction)
+        self._request(Frame(payload))
+        if type == Post:
+            transaction.done()
+
+    def _refusal(self, address: int, size: int) -> str:
+        """Return why an access cannot be asked for, or the empty string."""
+        least = self._busMin
+        if address % least:
+            return f"Transaction address {address:#x} is not aligned to min size {least}"
+        if size % least or not size:
+            return f"Transaction size {size:#x} is not aligned to min size {least}"
+        if size > self._busMax:
+            return f"Transaction size {size:#x} exceeds max request size {self._busMax}"
+        if not 0 <= address <= self._wire.MAX_ADDRESS:
+            return f"Transaction address {address:#x} is above {self._wire.MAX_ADDRESS:#x}"
+        return ""
+
+    def _head(self, transaction: Transaction) -> tuple[int, ...]:
+        """Return the words that the request begins with and the response repeats."""
+        return self._wire.head(
+            self._opcodes[transaction._type],
+            transaction._id & _U32,
+            transaction._address,
+            transaction.data.nbytes,
+            self._hardwareTimeout,
+        )
+
+    def _request(self, frame: Frame) -> None:
+        """Send a request; what sinks beside the link to the firmware raise does not fail it."""
+        links = self._slaveCount()
+        if not links:
+            raise BusError(f"{self._slaveName} is not connected to a stream")
+        try:
+            self._sendFrame(frame)
+        except Exception as problem:  # sinks are user code
+            if links == 1:
+                raise
+            self._note(problem)
+
+    def _note(self, problem: Exception) -> None:
+        self._faults.note(problem)
+        self.counters.errors = self._faults.count
+
+    # ------------------------------------------------------------ responses
+
+    def _acceptFrame(self, frame: Frame) -> None:
+        """Take one response."""
+        self._take(frame.buffer, frame.error)
+
+    def _acceptBatch(self, batch: FrameBatch) -> None:
+        """Take many responses."""
+        payload = batch.payload.data
+        for start, size, error in zip(
+            batch.start.tolist(), batch.size.tolist(), batch.error.tolist(), strict=True
+        ):
+            self._take(payload[start : start + size], error)
+
+    def _acceptGap(self, gap: Gap) -> None:
+        """Ignore that frames were lost: accesses that wait for them end by their time-outs."""
+
+    def _take(self, payload: bytes | bytearray | memoryview, error: int) -> None:
+        """End the access that `payload` answers."""
+        size = len(payload)
+        self.counters.accept(1, size)
+        if error:
+            self._drop("errored", size, f"error {error:#x}")
+            return
+        try:
+            response = self._wire.decode_response(payload)
+        except ProtocolError as problem:
+            self._drop("short", size, str(problem))
+            return
+        newest = self._newestId
+        transaction = self._getTransaction(newest + ((response.id - newest + _HALF) & _U32) - _HALF)
+        if transaction is None:
+            self._drop("unknown", size, f"no access waits for Id={response.id}", self._unknownLevel)
+        elif transaction.ended:
+            self._drop("late", size, f"Transaction expired: Id={response.id}")
+        else:
+            try:
+                self._conclude(transaction, response, size)
+            except Exception as problem:  # noqa: BLE001  # callbacks of accesses are user code
+                self._note(problem)
+
+    def _drop(self, reason: str, size: int, text: str, level: int = logging.WARNING) -> None:
+        self.counters.drop(reason, 1, size)
+        _log.log(level, "%s: response dropped: %s", self._slaveName, text)
+
+    def _conclude(self, transaction: Transaction, response: srp.Response, size: int) -> None:
+        """End `transaction` as its response says."""
+        if response.status:
+            transaction.error(self._wire.STATUS.text(response.status))
+            return
+        if transaction._type in _READS:
+            transaction.setData(response.data)
+        transaction.done()
+
+    # ------------------------------------------------------------ life
+
+    def _stop(self) -> None:
+        """Fail the accesses under way."""
+        with self._busLock:
+            waiting = list((self._busPending or {}).values())
+        for transaction in waiting:
+            transaction.error(f"{self._slaveName} is stopped")
+
+
+class SrpV3(SrpClient):
+    """Memory slave for firmware that speaks SRP version 3: accesses of 4 to 4096 bytes.
+
+    Join it to the stream of the firmware in both directions: ``srp == stream``.
+    """
+
+    def __init__(self) -> None:
+        opcodes = {Read: srp.READ, Verify: srp.READ, Write: srp.WRITE, Post: srp.POST}
+        super().__init__(srpv3, "SrpV3", opcodes)
+        self._hardwareTimeout = srpv3.DEFAULT_TIMEOUT
+
+    def _setHardwareTimeout(self, code: int) -> None:
+        """Set the time-out code (0..255) that later requests give the hardware; before accesses begin."""
+        if not 0 <= code <= 0xFF:
+            raise ProtocolError("No such hardware time-out", expected="0..255", seen=code)
+        self._hardwareTimeout = code
+
+    def _conclude(self, transaction: Transaction, response: srp.Response, size: int) -> None:
+        """End `transaction`, with an error when the response is not the one to its request."""
+        wanted = self._head(transaction)
+        if response.head != wanted:
+            seen, expected = (" ".join(f"{word:#x}" for word in one) for one in (response.head, wanted))
+            transaction.error(
+                "Received SRPV3 message did not match expected protocol. "
+                f"Expected words {expected}, got {seen}."
+            )
+        elif not response.status and len(response.data) != transaction.size():
+            transaction.error(
+                "Received SRPV3 message had a header size mismatch. "
+                f"Expected {transaction.size()} bytes of data, got {len(response.data)}."
+            )
+        else:
+            super()._conclude(transaction, response, size)
+
+
+class SrpV0(SrpClient):
+    """Memory slave for firmware that speaks SRP version 0: accesses of 4 to 2048 bytes, 32-bit addresses.
+
+    Posted writes go out as writes, and their responses are dropped. So are responses that are not
+    what was asked for; their accesses wait on.
+    """
+
+    _unknownLevel = logging.DEBUG  # posts are answered, too
+
+    def __init__(self) -> None:
+        opcodes = {Read: srp.READ, Verify: srp.READ, Write: srp.WRITE, Post: srp.WRITE}
+        super().__init__(srpv0, "SrpV0", opcodes)
+
+    def _conclude(self, transaction: Transaction, response: srp.Response, size: int) -> None:
+        """End `transaction` unless the response is not the one to its request."""
+        if response.head != self._head(transaction) or len(response.data) != transaction.size():
+            self._addTransaction(transaction)
+            self._drop("mismatch", size, f"not the answer to the request Id={response.id}")
+        else:
+            super()._conclude(transaction, response, size)

@@ -1,0 +1,186 @@
+"""The answering ends of register access over streams: SRP in front of any memory slave."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from sapwood.errors import ProtocolError
+from sapwood.memory.emulate import Emulate
+from sapwood.memory.hub import forward
+from sapwood.memory.link import busConnect
+from sapwood.memory.master import Master as BusMaster
+from sapwood.memory.slave import direct_access
+from sapwood.memory.transaction import DEFAULT_TIMEOUT_S, Post, Read, Transaction, Write
+from sapwood.streams import Fifo, Frame, FrameBatch, Gap, Master, Slave
+from sapwood.streams.protocols import srp, srpv0, srpv3
+
+__all__ = ["SrpServer", "SrpV0Server", "SrpV3Emulation", "SrpV3Server"]
+
+_DEPTH = 1 << 16  # requests
+_QUEUE_BYTES = 64 << 20
+_BATCH_BYTES = 1 << 20
+_TYPES = {srp.READ: Read, srp.WRITE: Write, srp.POST: Post}
+_log = logging.getLogger("sapwood.memory.srp")
+
+
+class SrpServer(Master, Slave):
+    """Executes the accesses that come in as request frames, and sends the responses.
+
+    Requests wait in a queue and are executed one at a time, in order, each to its end, in a thread
+    of their own: responses never leave in the stack of whoever delivers a request. Batches of
+    requests are answered by batches. Requests without room in the queue are dropped.
+
+    Parameters
+    ----------
+    wire
+        The version of the protocol.
+    slave
+        Executes the accesses: a memory slave or an object that offers one.
+    timeout
+        Seconds that `slave` has for each of them.
+
+    Attributes
+    ----------
+    counters
+        Requests that came in; dropped by reason: ``errored``, ``malformed``, ``full``, ``stopped``.
+        What sinks raised counts in ``errors``.
+    """
+
+    def __init__(self, wire: srp.Wire, slave: Any, timeout: float) -> None:
+        Master.__init__(self)
+        Slave.__init__(self)
+        self._wire = wire
+        self._timeout = timeout
+        self._bus = BusMaster()
+        busConnect(self._bus, slave)
+        self._inbox = Fifo(_DEPTH, policy="drop_new", maxBytes=_QUEUE_BYTES)
+        self._inbox._addSlave(_Desk(self))
+        self.counters = self._inbox.counters
+
+    @property
+    def lastError(self) -> Exception | None:
+        """The newest exception that a sink raised."""
+        return self._inbox.lastError
+
+    # ------------------------------------------------------------ in the thread of the sender
+
+    def _acceptFrame(self, frame: Frame) -> None:
+        """Queue one request."""
+        self._inbox._acceptFrame(frame)
+
+    def _acceptBatch(self, batch: FrameBatch) -> None:
+        """Queue many requests."""
+        self._inbox._acceptBatch(batch)
+
+    def _acceptGap(self, gap: Gap) -> None:
+        """Ignore that frames were lost: whoever sent them waits for the responses in vain."""
+
+    # ------------------------------------------------------------ in the server's own thread
+
+    def _serve(self, frame: Frame) -> None:
+        """Execute the request in `frame` and answer it."""
+        answer = self._answer(frame.buffer, frame.error)
+        if answer:
+            self._sendFrame(Frame(answer))
+
+    def _serve_all(self, batch: FrameBatch) -> None:
+        """Execute the requests of `batch`, and answer them in batches."""
+        answers: list[Frame] = []
+        held = 0
+        for frame in batch.frames():
+            answer = self._answer(frame.buffer, frame.error)
+            if not answer:
+                continue
+            answers.append(Frame(answer))
+            held += len(answer)
+            if held >= _BATCH_BYTES:
+                self._sendBatch(FrameBatch.gather(answers))
+                answers, held = [], 0
+        if answers:
+            self._sendBatch(FrameBatch.gather(answers))
+
+    def _answer(self, payload: bytes | bytearray | memoryview, error: int) -> bytes:
+        """Execute the request in `payload` and return the response, empty for none."""
+        if error:
+            return self._drop("errored", len(payload), f"error {error:#x}")
+        try:
+            request = self._wire.decode_request(payload)
+        except ProtocolError as problem:
+            return self._drop("malformed", len(payload), str(problem))
+        data = bytearray(request.size) if request.opcode == srp.READ else bytearray(request.data)
+        status = self._execute(request, data)
+        if request.opcode == srp.POST:
+            return b""
+        return self._wire.encode_response(request.head, data, status)
+
+    def _drop(self, reason: str, size: int, text: str) -> bytes:
+        self.counters.drop(reason, 1, size)
+        _log.warning("Register request dropped: %s", text)
+        return b""
+
+    def _execute(self, request: srp.Request, data: bytearray) -> int:
+        """Move `data` from or to the registers and return the status."""
+        slave = self._bus._getSlave()
+        type, limit = _TYPES[request.opcode], slave._doMaxAccess()
+        direct = direct_access(slave)
+        if direct is not None and request.size <= limit:
+            try:
+                direct(type, request.address, data, 0, request.size)
+            except Exception as problem:  # noqa: BLE001  # slaves are user code
+                return self._wire.STATUS.status(str(problem))
+            return 0
+        access = Transaction(request.address, memoryview(data), type, self._timeout)
+        forward(slave, access, limit)
+        if access.wait():
+            return 0
+        return self._wire.TIMED_OUT if access.expired() else self._wire.STATUS.status(access.errorText)
+
+    # ------------------------------------------------------------ life
+
+    def _start(self) -> None:
+        """Accept requests again after a stop."""
+        self._inbox._start()
+
+    def _drain(self, deadline: float) -> bool:
+        """Wait until all requests are answered; False when monotonic time `deadline` (s) came first."""
+        return self._inbox._drain(deadline)
+
+    def _stop(self) -> None:
+        """Refuse requests, answer those that wait (for 2 s at most), end the thread."""
+        self._inbox._stop()
+
+
+class _Desk(Slave):
+    """Takes what the queue of a server hands out."""
+
+    def __init__(self, server: SrpServer) -> None:
+        super().__init__()
+        self._server = server
+
+    def _acceptFrame(self, frame: Frame) -> None:
+        self._server._serve(frame)
+
+    def _acceptBatch(self, batch: FrameBatch) -> None:
+        self._server._serve_all(batch)
+
+
+class SrpV3Server(SrpServer):
+    """Answers SRP version 3 for `slave`; posted writes are executed and not answered."""
+
+    def __init__(self, slave: Any, timeout: float = DEFAULT_TIMEOUT_S) -> None:
+        super().__init__(srpv3, slave, timeout)
+
+
+class SrpV0Server(SrpServer):
+    """Answers SRP version 0 for `slave`."""
+
+    def __init__(self, slave: Any, timeout: float = DEFAULT_TIMEOUT_S) -> None:
+        super().__init__(srpv0, slave, timeout)
+
+
+class SrpV3Emulation(SrpV3Server):
+    """Answers SRP version 3 out of emulated memory that begins zeroed."""
+
+    def __init__(self) -> None:
+        super().__init__(Emulate())
