@@ -52,7 +52,7 @@ def check_shape(text: str, file: str | None) -> None:
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes and any(anchor == event.anchor for anchor, _ in levels):
                 raise _refused(event, file, "holds an alias of itself", "a finite text")
-            anchor, size = None, sizes.get(event.anchor, 1)
+            anchor, size = None, sizes.get(event.anchor or "", 1)
         elif isinstance(event, yaml.ScalarEvent):
             anchor, size = event.anchor, 1
         else:
@@ -66,5 +66,5 @@ def check_shape(text: str, file: str | None) -> None:
 
 
 def _refused(event: yaml.Event, file: str | None, what: str, expected: str) -> ConfigError:
-    line = event.start_mark.line + 1
-    return ConfigError(f"{file or 'The text'} {what}, in line {line}", expected=expected)
+    place = "" if event.start_mark is None else f", in line {event.start_mark.line + 1}"
+    return ConfigError(f"{file or 'The text'} {what}{place}", expected=expected)
