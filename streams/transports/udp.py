@@ -1,0 +1,347 @@
+"""UDP as stream ends: one datagram, one frame."""
+
+from __future__ import annotations
+
+import logging
+import select
+import socket
+import threading
+import time
+
+import numpy as np
+
+from sapwood.errors import StreamError, combine
+from sapwood.streams.batch import FrameBatch
+from sapwood.streams.counters import StageCounters
+from sapwood.streams.frame import Frame
+from sapwood.streams.link import Master, Slave
+from sapwood.streams.sinkerrors import SinkErrors
+
+__all__ = ["JUMBO_PAYLOAD", "STANDARD_PAYLOAD", "Client", "Server"]
+
+STANDARD_PAYLOAD = 1500 - 28
+"""Largest payload of a datagram on an ordinary network, bytes."""
+
+JUMBO_PAYLOAD = 9000 - 28
+"""Largest payload of a datagram with jumbo frames, bytes."""
+
+_SLAB = 1 << 20  # bytes of memory that datagrams are received into, one after the other
+_MOST = 128  # datagrams of a batch
+_KERNEL_BYTES = 4 << 20  # asked for the queues of the kernel
+_SEND_S = 1.0  # that a full queue of the kernel is waited for
+_JOIN_S = 2.0
+_log = logging.getLogger("sapwood.stream.udp")
+
+
+class _Datagrams(Master, Slave):
+    """What client and server share: the socket, the thread that receives, and sending.
+
+    The thread starts with the first link to a receiver. Frames that come at once travel as one batch.
+    """
+
+    def __init__(self, jumbo: bool, name: str) -> None:
+        Master.__init__(self)
+        Slave.__init__(self)
+        self.counters = StageCounters()
+        """What was received; dropped by ``oversize``, and at the server by ``source``."""
+        self.sent = StageCounters()
+        """What was to be sent; dropped by ``error``, ``oversize``, ``unconnected``, ``full``, ``failed``."""
+        self._name = name
+        self._limit = JUMBO_PAYLOAD if jumbo else STANDARD_PAYLOAD
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        for queue in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            self._socket.setsockopt(socket.SOL_SOCKET, queue, _KERNEL_BYTES)
+        self._bell, self._ringer = socket.socketpair()
+        self._faults = SinkErrors(_log)
+        self._life = threading.Lock()
+        self._worker: threading.Thread | None = None
+        self._stopping = False
+        self._slab = np.empty(_SLAB, np.uint8)
+        self._at = 0
+
+    def maxPayload(self) -> int:
+        """Return the largest payload of a datagram, bytes."""
+        return self._limit
+
+    def setRxBufferCount(self, count: int) -> bool:
+        """Ask the kernel to hold `count` datagrams of full size; say whether it agrees."""
+        wanted = count * (self._limit + 28)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
+        given = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        if given < wanted:
+            _log.critical(
+                "%s: the kernel holds %d bytes, not %d: raise net.core.rmem_max", self._name, given, wanted
+            )
+        return given >= wanted
+
+    @property
+    def lastError(self) -> Exception | None:
+        """The newest exception that a sink raised."""
+        return self._faults.last
+
+    # ------------------------------------------------------------ life
+
+    def _addSlave(self, slave: object) -> None:
+        """Link `slave`, and receive from now on."""
+        super()._addSlave(slave)
+        self._start()
+
+    def _start(self) -> None:
+        """Receive; after a stop there is no socket any more."""
+        with self._life:
+            if self._worker is None and not self._stopping:
+                self._worker = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._worker.start()
+
+    def _stop(self) -> None:
+        """End the thread and close the socket."""
+        with self._life:
+            if self._stopping:
+                return
+            self._stopping = True
+            worker = self._worker
+        self._ringer.send(b"!")
+        if worker is not None and worker is not threading.current_thread():
+            worker.join(_JOIN_S)
+            if worker.is_alive():
+                _log.warning("%s ends when the sink that holds it back returns", self._name)
+                return
+        if worker is None:
+            self._close()
+
+    close = _stop
+
+    def _close(self) -> None:
+        for one in (self._socket, self._bell, self._ringer):
+            one.close()
+
+    # ------------------------------------------------------------ in
+
+    def _run(self) -> None:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        poll.register(self._bell, select.POLLIN)
+        try:
+            while True:
+                poll.poll()
+                if self._stopping:
+                    return
+                self._receive()
+        finally:
+            self._close()
+
+    def _receive(self) -> None:
+        """Send onward what the kernel holds, up to one batch."""
+        starts: list[int] = []
+        sizes: list[int] = []
+        if self._at + self._limit >= _SLAB:
+            self._slab, self._at = np.empty(_SLAB, np.uint8), 0
+        view, at, limit = self._slab.data, self._at, self._limit
+        for _ in range(_MOST):
+            if at + limit >= _SLAB:
+                break
+            try:
+                size = self._take(view[at : at + limit + 1])
+            except OSError:  # there is nothing more; or nobody takes what was sent, says the network
+                break
+            if size > limit:
+                self.counters.accept(1, size)
+                self.counters.drop("oversize", 1, size)
+            elif size >= 0:
+                starts.append(at)
+                sizes.append(size)
+                at += size
+        first, self._at = self._at, at
+        if starts:
+            self.counters.accept(len(starts), at - first)
+            self._forward(starts, sizes)
+
+    def _take(self, room: memoryview) -> int:
+        """Receive a datagram into `room` and return its size; -1 when it is not wanted."""
+        return self._socket.recv_into(room)
+
+    def _forward(self, starts: list[int], sizes: list[int]) -> None:
+        try:
+            if len(starts) == 1:
+                view = self._slab.data[starts[0] : starts[0] + sizes[0]]
+                self._sendFrame(Frame.of_view(view, 0, 0, 0))
+            else:
+                start, size = np.array(starts, np.int64), np.array(sizes, np.int64)
+                self._sendBatch(FrameBatch(self._slab, start, size, time=time.time_ns()))
+        except Exception as error:  # noqa: BLE001  # whatever a sink raises, the thread goes on
+            self._faults.note(error)
+            self.counters.errors = self._faults.count
+
+    # ------------------------------------------------------------ out
+
+    def _acceptFrame(self, frame: Frame) -> None:
+        """Send `frame` as one datagram.
+
+        Raises
+        ------
+        StreamError
+            When it is larger than a datagram.
+        """
+        self.sent.accept(1, frame.size)
+        self._emit(frame.buffer, frame.error)
+
+    def _acceptBatch(self, batch: FrameBatch) -> None:
+        """Send each frame of `batch` as one datagram.
+
+        Raises
+        ------
+        StreamError
+            When frames are larger than a datagram; the others are sent.
+        """
+        self.sent.accept(len(batch), batch.nbytes)
+        view = batch.payload.data
+        problems: list[Exception] = []
+        columns = batch.start.tolist(), batch.size.tolist(), batch.error.tolist()
+        for start, size, error in zip(*columns, strict=True):
+            try:
+                self._emit(view[start : start + size], error)
+            except StreamError as problem:
+                problems.append(problem)
+        if problems:
+            raise combine(f"{len(problems)} frames were not sent", problems[:8], StreamError)
+
+    def _emit(self, payload: bytes | bytearray | memoryview, error: int) -> None:
+        if error:
+            self.sent.drop("error", 1, len(payload))
+            return
+        if len(payload) > self._limit:
+            self.sent.drop("oversize", 1, len(payload))
+            raise StreamError(
+                "Frame is larger than a datagram",
+                path=self._name,
+                expected=f"at most {self._limit} bytes",
+                seen=f"{len(payload)} bytes",
+            )
+        reason = self._try_to_put(payload)
+        if reason:
+            self.sent.drop(reason, 1, len(payload))
+
+    def _try_to_put(self, payload: bytes | bytearray | memoryview) -> str:
+        """Send a datagram; return why it could not be sent, or nothing."""
+        deadline = 0.0
+        refused = False
+        while True:
+            try:
+                return self._put(payload)
+            except BlockingIOError:
+                deadline = deadline or time.monotonic() + _SEND_S
+                left = deadline - time.monotonic()
+                if left <= 0 or self._stopping:
+                    return "full"
+                self._wait_for_room(left)
+            except ConnectionRefusedError:  # the network's word on a datagram sent earlier
+                if refused:
+                    return "failed"
+                refused = True
+            except (OSError, ValueError):
+                return "failed"
+
+    def _wait_for_room(self, seconds: float) -> None:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLOUT)
+        poll.poll(max(1, int(seconds * 1000)))
+
+    def _put(self, payload: bytes | bytearray | memoryview) -> str:
+        """Hand a datagram to the kernel; return why it cannot be sent, or nothing."""
+        self._socket.send(payload)
+        return ""
+
+
+class Client(_Datagrams):
+    """Sends datagrams to a server and receives what it sends back.
+
+    Only datagrams that come from the server's own address and port are received.
+
+    Parameters
+    ----------
+    host, port
+        Of the server; IPv4.
+    jumbo
+        Datagrams of up to 8972 bytes, not 1472.
+
+    Raises
+    ------
+    StreamError
+        When the host is unknown.
+    """
+
+    def __init__(self, host: str, port: int, jumbo: bool) -> None:
+        super().__init__(jumbo, f"udp.Client {host}:{port}")
+        try:
+            self._socket.connect((host, port))
+        except (OSError, OverflowError) as error:
+            self._close()
+            raise StreamError(f"Failed to resolve or reach {host}:{port}", seen=error) from error
+
+
+class Server(_Datagrams):
+    """Receives datagrams at a port and sends to whoever sent the last one.
+
+    Parameters
+    ----------
+    port
+        Port to receive at; 0 takes a free one.
+    jumbo
+        Datagrams of up to 8972 bytes, not 1472.
+    host
+        Address of the interface to receive at; all by default.
+    source
+        Whose datagrams are taken: None for anybody's, ``first`` for those of the first sender, else
+        those of this host. Others are dropped and counted by ``source``.
+
+    Raises
+    ------
+    StreamError
+        When the port is taken, or the source unknown.
+    """
+
+    def __init__(self, port: int, jumbo: bool, *, host: str = "", source: str | None = None) -> None:
+        super().__init__(jumbo, f"udp.Server {port}")
+        self._peer: tuple[str, int] | None = None
+        self._pinned = source == "first"
+        self._source = None
+        try:
+            self._socket.bind((host, port))
+            if source is not None and not self._pinned:
+                self._source = socket.gethostbyname(source)
+        except socket.gaierror as error:
+            self._close()
+            raise StreamError(f"Unknown host {source or host}", seen=error) from error
+        except (OSError, OverflowError) as error:
+            self._close()
+            raise StreamError(
+                f"Failed to bind to local port {port}. Another process may be using it", seen=error
+            ) from error
+
+    def getPort(self) -> int:
+        """Return the port."""
+        return int(self._socket.getsockname()[1])
+
+    @property
+    def peer(self) -> tuple[str, int] | None:
+        """Address and port that is sent to; None before anything came."""
+        return self._peer
+
+    def _take(self, room: memoryview) -> int:
+        size, sender = self._socket.recvfrom_into(room)
+        if sender != self._peer:
+            foreign = self._source is not None and sender[0] != self._source
+            if foreign or (self._pinned and self._peer is not None):
+                self.counters.accept(1, size)
+                self.counters.drop("source", 1, size)
+                return -1
+            self._peer = sender
+        return size
+
+    def _put(self, payload: bytes | bytearray | memoryview) -> str:
+        peer = self._peer
+        if peer is None:
+            return "unconnected"
+        self._socket.sendto(payload, peer)
+        return ""
