@@ -44,6 +44,7 @@ class Slave:
         self._busPending: WeakValueDictionary[int, Transaction] | None = None
         self._busLock = Lock()
         self.lastAnswer = 0.0
+        self.lastAnswerId = 0
 
     def setName(self, name: str) -> None:
         """Set the name shown in messages."""
@@ -77,10 +78,11 @@ class Slave:
             self._busPending[transaction._id] = transaction
 
     def _getTransaction(self, id: int) -> Transaction | None:
-        """Take the pending transaction `id`, or None; the timers of the others start anew."""
+        """Take the pending transaction `id`, or None; the timers of the later ones start anew."""
         with self._busLock:
             transaction = None if self._busPending is None else self._busPending.pop(id, None)
         if transaction is not None:
+            self.lastAnswerId = id
             self.lastAnswer = time.monotonic()
         return transaction
 

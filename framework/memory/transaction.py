@@ -30,6 +30,7 @@ class Keeper(Protocol):
     """What keeps the timers of pending transactions alive: the slave that answers them."""
 
     lastAnswer: float
+    lastAnswerId: int
 
 
 class Transaction:
@@ -180,7 +181,7 @@ class Transaction:
     def wait(self) -> bool:
         """Wait until the transaction has ended; expire it when its time is over.
 
-        Time counts from the request, or from the last answer its slave gave to anybody.
+        Time counts from the request, or from the last answer of its slave if that was to an earlier one.
 
         Returns
         -------
@@ -203,8 +204,9 @@ class Transaction:
                 self.start_timer()
             while self._state == _OPEN:
                 deadline = self._deadline
-                if self._keeper is not None:
-                    deadline = max(deadline, self._keeper.lastAnswer + self._timeout)
+                keeper = self._keeper
+                if keeper is not None and keeper.lastAnswerId < self._id:
+                    deadline = max(deadline, keeper.lastAnswer + self._timeout)
                 left = deadline - time.monotonic()
                 if left <= 0:
                     break

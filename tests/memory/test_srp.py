@@ -447,6 +447,32 @@ def test_lost_answers_end_by_the_timeout_of_the_access(
     block.waitTransaction()
 
 
+def test_a_lost_answer_is_given_up_while_other_accesses_go_on(stopped: Callable[[Any], Any]) -> None:
+    client, server, link = SrpV3(), stopped(SrpV3Emulation()), Switch()
+    client >> server >> link >> client
+    link.lose = lambda frame: True
+    lost = access(client, Read, 0, bytes(4), seconds=0.1)
+    assert server._drain(time.monotonic() + OPEN_S)
+    link.lose = lambda frame: False
+    enough = threading.Event()
+
+    def poll() -> None:
+        while not enough.is_set():
+            access(client, Read, 4, bytes(4)).wait()
+
+    poller = threading.Thread(target=poll)
+    poller.start()
+    waiter = threading.Thread(target=lost.wait)
+    waiter.start()
+    waiter.join(5)
+    given_up = not waiter.is_alive()
+    enough.set()
+    poller.join(OPEN_S)
+    waiter.join(OPEN_S)
+    assert given_up
+    assert lost.expired()
+
+
 def test_without_a_stream_accesses_fail_at_once() -> None:
     assert "SrpV3 is not connected to a stream" in failure(access(SrpV3(), Read, 0, bytes(4)))
 
