@@ -134,6 +134,9 @@ class Application(Slave):
 class _Packetizer:
     """What both versions share: ends, counts and life.
 
+    Frames leave in the thread of their sender, one sender at a time, so that the packets of a frame
+    stay together; the transport must not wait for a thread that sends through the same packetizer.
+
     Attributes
     ----------
     undelivered
@@ -154,7 +157,8 @@ class _Packetizer:
         self._transport = Transport(self)
         self._applications: dict[int, Application] = {}
         self._sending = threading.RLock()  # a frame's packets leave together, in order
-        self._receiving = threading.RLock()
+        self._receiving = threading.RLock()  # frames of a channel are queued in order
+        self._making = threading.Lock()
         self._draining: set[int] = set()  # threads in a drain, which may come back here by a loop
         self._open = True
         self._rare = RareLog(_log)
@@ -181,11 +185,15 @@ class _Packetizer:
         """
         if not 0 <= dest <= _MAX_DEST:
             raise StreamError("No such TDEST", expected=f"0..{_MAX_DEST}", seen=dest)
-        with self._receiving:
+        with self._making:
             found = self._applications.get(dest)
             if found is None:
                 found = self._applications[dest] = Application(self, dest, policy, maxBytes)
             return found
+
+    def _made(self) -> list[Application]:
+        with self._making:
+            return list(self._applications.values())
 
     def getDropCount(self) -> int:
         """Return the packets dropped so far."""
@@ -245,7 +253,7 @@ class _Packetizer:
 
     def _tell(self, gap: Gap) -> None:
         with self._receiving:
-            for application in self._applications.values():
+            for application in self._made():
                 application.queue._acceptGap(gap)
 
     # Life
@@ -258,7 +266,7 @@ class _Packetizer:
         """Wait until all that was received went through the applications and the stages behind them."""
 
         def wait() -> bool:
-            queues = [application.queue for application in list(self._applications.values())]
+            queues = [application.queue for application in self._made()]
             done = [queue._drain(deadline) for queue in queues]
             done += [slave._drain(deadline) for queue in queues for slave in downstream(queue)]
             return all(done)
@@ -279,19 +287,19 @@ class _Packetizer:
     def _start(self) -> None:
         """Go on after a stop."""
         self._open = True
-        for application in list(self._applications.values()):
+        for application in self._made():
             application.queue._start()
 
     def _stop(self) -> None:
         """Refuse frames, and let the receivers take what came (each for 2 s at most)."""
         self._open = False
-        for application in list(self._applications.values()):
+        for application in self._made():
             application._stop()
 
     def abort(self) -> None:
         """Refuse frames and drop what the receivers have not taken."""
         self._open = False
-        for application in list(self._applications.values()):
+        for application in self._made():
             application.queue.abort()
 
 

@@ -1,0 +1,255 @@
+"""Packets over a wire that loses, repeats, reorders and damages them; and any bytes at all."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from sapwood.streams import Frame, FrameBatch, Gap
+from sapwood.streams.protocols.packetizer_v1 import DecoderV1, EncoderV1
+from sapwood.streams.protocols.packetizer_v2 import DecoderV2, EncoderV2
+
+LIMIT = 40  # bytes of a packet: frames of a few dozen bytes take several
+VERSIONS = pytest.mark.parametrize("version", [1, 2])
+
+
+def encoder(version: int, ssi: bool = True) -> Any:
+    return EncoderV1(ssi) if version == 1 else EncoderV2(True, ssi)
+
+
+def decoder(version: int, ssi: bool = True, **bounds: int) -> Any:
+    return DecoderV1(ssi, **bounds) if version == 1 else DecoderV2(True, ssi, **bounds)
+
+
+def packets_of(coder: Any, payload: bytes, dest: int = 0, flags: int = 0, limit: int = LIMIT) -> list[Frame]:
+    made = coder.frame(Frame(payload, flags=flags), dest, limit)
+    return [made] if isinstance(made, Frame) else list(made.frames())
+
+
+def feed(reader: Any, packets: list[Frame], way: str) -> list[Any]:
+    if way == "batch":
+        return list(reader.batch(FrameBatch.gather(packets))) if packets else []
+    return [event for packet in packets for event in reader.frame(packet)]
+
+
+def split_events(events: list[Any]) -> tuple[list[tuple[int, bytes, int, int]], list[tuple[int, Gap]]]:
+    frames, gaps = [], []
+    for dest, event in events:
+        if isinstance(event, Gap):
+            gaps.append((dest, event))
+        else:
+            several = [event] if isinstance(event, Frame) else event.frames()
+            frames += [(dest, bytes(frame), frame.flags, frame.error) for frame in several]
+    return frames, gaps
+
+
+@st.composite
+def sent_frames(draw: st.DrawFn) -> list[tuple[int, bytes, int]]:
+    one = st.tuples(st.sampled_from([0, 1, 255]), st.binary(min_size=1, max_size=130), st.integers(0, 0xFFFF))
+    return draw(st.lists(one, max_size=12))
+
+
+@VERSIONS
+@given(frames=sent_frames(), cuts=st.lists(st.integers(1, 9)), limit=st.integers(24, 80), ssi=st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_what_is_sent_arrives(
+    version: int, frames: list[tuple[int, bytes, int]], cuts: list[int], limit: int, ssi: bool
+) -> None:
+    coder, by_one, by_batch = encoder(version, ssi), decoder(version, ssi), decoder(version, ssi)
+    packets = [p for dest, data, flags in frames for p in packets_of(coder, data, dest, flags, limit)]
+    assert all(packet.size <= limit for packet in packets)
+    mask = 0x7FFF if version == 1 else 0xFFFF
+    wanted = [
+        (dest, data, flags & mask | (2 if ssi else 0), 0x80 if ssi and flags & 0x100 else 0)
+        for dest, data, flags in frames
+    ]
+    found, gaps = split_events(feed(by_one, packets, "frame"))
+    assert (found, gaps) == (wanted, [])
+    events, rest = [], packets
+    for cut in cuts:
+        events += feed(by_batch, rest[:cut], "batch")
+        rest = rest[cut:]
+    events += feed(by_batch, rest, "batch")
+    found, gaps = split_events(events)
+    assert gaps == []
+    for dest in (0, 1, 255):
+        assert [one for one in found if one[0] == dest] == [one for one in wanted if one[0] == dest]
+    assert by_batch.received == by_one.received
+    assert not by_one.dropped
+
+
+@VERSIONS
+@given(frames=sent_frames(), limit=st.integers(24, 80))
+@settings(deadline=None, max_examples=40)
+def test_batches_are_sent_as_single_frames_are(
+    version: int, frames: list[tuple[int, bytes, int]], limit: int
+) -> None:
+    single, many = encoder(version), encoder(version)
+    for dest in (0, 1, 255):
+        mine = [Frame(data, flags=flags) for to, data, flags in frames if to == dest]
+        one_by_one = [p for frame in mine for p in packets_of(single, bytes(frame), dest, frame.flags, limit)]
+        if mine:
+            together = many.batch(FrameBatch.gather(mine), dest, limit)
+            assert [bytes(p) for p in together.frames()] == [bytes(p) for p in one_by_one]
+
+
+class LossyWire(RuleBasedStateMachine):
+    """Frames, each with a mark of its own, over a wire with every fault, to readers of both kinds."""
+
+    version = 0
+
+    @initialize(seed=st.integers(0, 1 << 30))
+    def begin(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.coder = encoder(self.version)
+        self.readers = {"frame": decoder(self.version), "batch": decoder(self.version)}
+        self.events: dict[str, list[Any]] = {"frame": [], "batch": []}
+        self.sent: list[tuple[int, bytes]] = []
+        self.wire: list[bytes] = []
+        self.hurt: list[bytes] = []
+
+    @rule(dest=st.integers(0, 2), size=st.integers(1, 120))
+    def send(self, dest: int, size: int) -> None:
+        mark = len(self.sent).to_bytes(4, "big")
+        data = mark + self.random.randbytes(size)
+        self.sent.append((dest, data))
+        self.wire += [bytes(packet) for packet in packets_of(self.coder, data, dest)]
+
+    @precondition(lambda self: self.wire)
+    @rule(where=st.integers(0, 1 << 30))
+    def lose(self, where: int) -> None:
+        self.wire.pop(where % len(self.wire))
+
+    @precondition(lambda self: self.wire)
+    @rule(where=st.integers(0, 1 << 30))
+    def repeat(self, where: int) -> None:
+        self.wire.insert(where % len(self.wire), self.wire[where % len(self.wire)])
+
+    @precondition(lambda self: len(self.wire) > 1)
+    @rule(where=st.integers(0, 1 << 30))
+    def swap(self, where: int) -> None:
+        at = where % (len(self.wire) - 1)
+        self.wire[at], self.wire[at + 1] = self.wire[at + 1], self.wire[at]
+
+    @precondition(lambda self: self.wire and self.version == 2)
+    @rule(where=st.integers(0, 1 << 30), bit=st.integers(0, 1 << 30))
+    def flip(self, where: int, bit: int) -> None:
+        at = where % len(self.wire)
+        packet = bytearray(self.wire[at])
+        packet[bit // 8 % len(packet)] ^= 1 << bit % 8
+        self.wire[at] = bytes(packet)
+
+    @rule()
+    def arrive(self) -> None:
+        packets = [Frame(packet) for packet in self.wire]
+        for way, reader in self.readers.items():
+            self.events[way] += feed(reader, packets, way)
+        self.wire = []
+
+    @invariant()
+    def both_readers_agree(self) -> None:
+        if hasattr(self, "readers"):
+            one, many = self.readers["frame"], self.readers["batch"]
+            assert one.dropped == many.dropped
+            assert one.received == many.received
+            for dest in range(3):
+                assert self.of(dest, "frame") == self.of(dest, "batch")
+
+    def of(self, dest: int, way: str) -> tuple[Any, Any]:
+        frames, gaps = split_events([event for event in self.events[way] if event[0] == dest])
+        return frames, gaps
+
+    @invariant()
+    def nothing_made_up(self) -> None:
+        """With checksums, whatever arrives was sent so; without, unless packets of two frames mix."""
+        if hasattr(self, "readers") and self.version == 2:
+            frames, _ = split_events(self.events["frame"])
+            assert {(dest, data) for dest, data, _, _ in frames} <= set(self.sent)
+
+    def teardown(self) -> None:
+        """A quiet wire heals: after at most one frame for each TDEST, all arrive again."""
+        if not hasattr(self, "readers"):
+            return
+        self.arrive()
+        for dest in range(3):
+            self.send(dest, 60)
+        self.arrive()
+        first = len(self.sent)
+        for dest in range(3):
+            self.send(dest, 60)
+        self.arrive()
+        for way in self.readers:
+            frames, _ = split_events(self.events[way])
+            assert set(self.sent[first:]) <= {(dest, data) for dest, data, _, _ in frames}
+
+
+class LossyWireV1(LossyWire):
+    version = 1
+
+
+class LossyWireV2(LossyWire):
+    version = 2
+
+
+TestLossyWireV1 = LossyWireV1.TestCase
+TestLossyWireV2 = LossyWireV2.TestCase
+for case in (TestLossyWireV1, TestLossyWireV2):
+    case.settings = settings(deadline=None, max_examples=60, stateful_step_count=25)
+
+
+# Any bytes
+
+
+@st.composite
+def odd_packets(draw: st.DrawFn) -> list[Frame]:
+    """Bytes, some of them with heads and tails that nearly make sense."""
+    zero = st.just(0)
+    few, starts = st.integers(0, 2), st.sampled_from([0, 0x80])
+    kinds = st.sampled_from([0x00, 0x02, 0x22, 0x10, 0x07])
+    head = st.tuples(kinds, zero, few, zero, few, zero, zero, starts)
+    tail = st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(0, 9), zero, zero, zero, zero, starts)
+    framed = st.tuples(head, st.binary(max_size=24), tail).map(lambda t: bytes(t[0]) + t[1] + bytes(t[2]))
+    body = st.one_of(st.binary(max_size=60), framed)
+    one = st.tuples(body, st.sampled_from([0, 0, 0, 0, 1]))
+    return [Frame(data, error=error) for data, error in draw(st.lists(one, max_size=20))]
+
+
+@VERSIONS
+@given(packets=odd_packets(), crc=st.booleans())
+@settings(deadline=None, max_examples=150)
+def test_any_bytes_are_frames_or_counted(version: int, packets: list[Frame], crc: bool) -> None:
+    def reader() -> Any:
+        return DecoderV1(True, 64) if version == 1 else DecoderV2(crc, True, 64)
+
+    one, many = reader(), reader()
+    by_one, by_batch = feed(one, packets, "frame"), feed(many, packets, "batch")
+    for dest in range(256):
+        assert split_events([e for e in by_one if e[0] == dest]) == split_events(
+            [e for e in by_batch if e[0] == dest]
+        )
+    assert one.dropped == many.dropped
+    dropped = sum(one.dropped.values())
+    frames, gaps = split_events(by_one)
+    assert len(frames) + dropped <= len(packets)
+    assert sum(gap.frames for _, gap in gaps) == sum(counts.lost for counts in one.received.values())
+    assert one._held <= 64
+
+
+@VERSIONS
+def test_an_endless_frame_is_given_up(version: int) -> None:
+    payload = bytes(range(200)) * 50
+    for way in ("frame", "batch"):
+        reader, coder = decoder(version, limit=1000), encoder(version)
+        packets = packets_of(coder, payload)
+        events = feed(reader, packets, way) + feed(reader, packets_of(coder, b"good"), way)
+        frames, gaps = split_events(events)
+        assert [data for _, data, _, _ in frames] == [b"good"]
+        assert [gap.frames for _, gap in gaps] == [1]
+        assert reader.dropped["oversize"] == 1
+        assert sum(reader.dropped.values()) == len(packets) - 1000 // 24  # bytes of payload in a packet
+        assert reader._held == 0
