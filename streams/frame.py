@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -20,6 +21,7 @@ BytesLike: TypeAlias = bytes | bytearray | memoryview | NDArray[Any]
 _MAX_FLAGS = 0xFFFF
 _MAX_BYTE = 0xFF
 _MAKE_LOCK = threading.Lock()
+_logger = logging.getLogger("sapwood.streams.Frame")
 
 
 def _as_bytes(source: object) -> memoryview:
@@ -86,8 +88,13 @@ class Frame:
     @classmethod
     def reserve(cls, size: int) -> Frame:
         """Return an empty frame with room for `size` bytes, all zero until written."""
+        return cls.over(bytearray(size))
+
+    @classmethod
+    def over(cls, memory: bytearray) -> Frame:
+        """Return an empty frame that will be written into `memory`, which nobody else holds."""
         frame = cls()
-        frame._data = bytearray(size)
+        frame._data = memory
         frame._size = 0
         frame._shared = False
         return frame
@@ -271,6 +278,11 @@ class Frame:
     def setLastUser(self, value: int) -> None:
         """Add the bits of `value` to flag bits 15:8 (bits are set, never cleared, as in Rogue)."""
         self.flags |= _checked(value, _MAX_BYTE, "last user") << 8
+
+    def _debug(self) -> None:
+        """Log where the bytes of the frame are."""
+        kind = type(self._data).__name__
+        _logger.warning("%r: %d of %d bytes of a %s", self, self._size, len(self._data), kind)
 
     def lock(self) -> FrameLock:
         """Lock the frame for this thread until the returned lock is released; re-entrant."""

@@ -11,6 +11,7 @@ from sapwood.errors import LinkError, StreamError, combine
 from sapwood.streams.batch import FrameBatch
 from sapwood.streams.frame import Frame
 from sapwood.streams.gap import Gap
+from sapwood.streams.pool import FramePool
 
 __all__ = [
     "Master",
@@ -112,8 +113,12 @@ class Master(StreamEnd):
         return len(self._slaves)
 
     def _reqFrame(self, size: int, zeroCopy: bool = False) -> Frame:
-        """Return an empty frame with room for `size` bytes (`zeroCopy` is accepted, without effect)."""
-        return Frame.reserve(size)
+        """Return an empty frame with room for `size` bytes, from the pool of the slave linked first.
+
+        `zeroCopy` is accepted, without effect.
+        """
+        slaves = self._slaves
+        return slaves[0]._allocate(size) if slaves else Frame.reserve(size)
 
     def _sendFrame(self, frame: Frame) -> None:
         """Deliver one frame; without slaves it is discarded."""
@@ -139,7 +144,7 @@ class Master(StreamEnd):
         """Stop sending; overridden by masters that own a thread."""
 
 
-class Slave(StreamEnd):
+class Slave(FramePool, StreamEnd):
     """Receives frames.
 
     A subclass overrides `_acceptFrame`, `_acceptBatch` or both. When only one is overridden it
