@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import select
 import socket
+import struct
+import sys
 import threading
 import time
 
@@ -26,7 +30,13 @@ JUMBO_PAYLOAD = 9000 - 28
 """Largest payload of a datagram with jumbo frames, bytes."""
 
 _SLAB = 1 << 20  # bytes of memory that datagrams are received into, one after the other
-_MOST = 128  # datagrams of a batch
+_MOST = 64  # datagrams, or trains of them, of a batch
+_TRAIN_BYTES = 65507  # what the kernel takes at once
+_TRAIN_MOST = 64  # datagrams it cuts that into
+_UDP_SEGMENT, _UDP_GRO = 103, 104  # of Linux: the size to cut into, and leave to cut to the receiver
+_LENGTH = struct.Struct("=H")
+_ROOM = _TRAIN_BYTES + 29  # for a train
+_ANCILLARY = 64
 _KERNEL_BYTES = 4 << 20  # asked for the queues of the kernel
 _SEND_S = 1.0  # that a full queue of the kernel is waited for
 _JOIN_S = 2.0
@@ -36,7 +46,9 @@ _log = logging.getLogger("sapwood.stream.udp")
 class _Datagrams(Master, Slave):
     """What client and server share: the socket, the thread that receives, and sending.
 
-    The thread starts with the first link to a receiver. Frames that come at once travel as one batch.
+    The thread starts with the first link to a receiver. Datagrams that wait in the kernel become one
+    batch. Datagrams of one size that are sent together, or arrived together, pass to or from the
+    kernel as one train where it can do that (Linux); on the network they are datagrams like others.
     """
 
     def __init__(self, jumbo: bool, name: str) -> None:
@@ -52,6 +64,10 @@ class _Datagrams(Master, Slave):
         self._socket.setblocking(False)
         for queue in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             self._socket.setsockopt(socket.SOL_SOCKET, queue, _KERNEL_BYTES)
+        self._trains = sys.platform == "linux"
+        if self._trains:
+            with contextlib.suppress(OSError):  # an old kernel gives the datagrams one by one
+                self._socket.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
         self._bell, self._ringer = socket.socketpair()
         self._faults = SinkErrors(_log)
         self._life = threading.Lock()
@@ -135,31 +151,48 @@ class _Datagrams(Master, Slave):
         """Send onward what the kernel holds, up to one batch."""
         starts: list[int] = []
         sizes: list[int] = []
-        if self._at + self._limit >= _SLAB:
+        if self._at + _ROOM > _SLAB:
             self._slab, self._at = np.empty(_SLAB, np.uint8), 0
-        view, at, limit = self._slab.data, self._at, self._limit
+        view, at = self._slab.data, self._at
         for _ in range(_MOST):
-            if at + limit >= _SLAB:
+            if at + _ROOM > _SLAB:
                 break
             try:
-                size = self._take(view[at : at + limit + 1])
+                size, extra, _, sender = self._socket.recvmsg_into((view[at : at + _ROOM],), _ANCILLARY)
             except OSError:  # there is nothing more; or nobody takes what was sent, says the network
                 break
-            if size > limit:
-                self.counters.accept(1, size)
-                self.counters.drop("oversize", 1, size)
-            elif size >= 0:
-                starts.append(at)
-                sizes.append(size)
+            if self._is_wanted(sender, size):
+                self._divide(at, size, extra, starts, sizes)
                 at += size
-        first, self._at = self._at, at
+        self._at = at
         if starts:
-            self.counters.accept(len(starts), at - first)
+            self.counters.accept(len(starts), sum(sizes))
             self._forward(starts, sizes)
 
-    def _take(self, room: memoryview) -> int:
-        """Receive a datagram into `room` and return its size; -1 when it is not wanted."""
-        return self._socket.recv_into(room)
+    def _divide(
+        self, at: int, size: int, extra: list[tuple[int, int, bytes]], starts: list[int], sizes: list[int]
+    ) -> None:
+        """Add the places of the datagrams of a train, `size` bytes from `at` on; `extra` tells their size."""
+        step, end = size, at + size
+        for level, kind, value in extra:
+            if (level, kind) == (socket.IPPROTO_UDP, _UDP_GRO):
+                step = int.from_bytes(value[:4], sys.byteorder)
+        if step > self._limit:
+            count = -(-size // step)
+            self.counters.accept(count, size)
+            self.counters.drop("oversize", count, size)
+        elif step == size:
+            starts.append(at)
+            sizes.append(size)
+        else:
+            starts.extend(range(at, end, step))
+            sizes.extend([step] * (size // step))
+            if size % step:
+                sizes.append(size % step)
+
+    def _is_wanted(self, sender: tuple[str, int], size: int) -> bool:
+        """Return whether a datagram from `sender` is to be taken; a refused one is counted."""
+        return True
 
     def _forward(self, starts: list[int], sizes: list[int]) -> None:
         try:
@@ -196,15 +229,39 @@ class _Datagrams(Master, Slave):
         """
         self.sent.accept(len(batch), batch.nbytes)
         view = batch.payload.data
+        starts, sizes = batch.start.tolist(), batch.size.tolist()
+        errors = batch.error.tolist() if batch.error.any() else None
         problems: list[Exception] = []
-        columns = batch.start.tolist(), batch.size.tolist(), batch.error.tolist()
-        for start, size, error in zip(*columns, strict=True):
-            try:
-                self._emit(view[start : start + size], error)
-            except StreamError as problem:
-                problems.append(problem)
+        at = 0
+        while at < len(starts):
+            count = _train(starts, sizes, at, self._limit) if self._trains and errors is None else 1
+            end = starts[at + count - 1] + sizes[at + count - 1]
+            if count == 1 or not self._put_train(view[starts[at] : end], sizes[at]):
+                for one in range(at, at + count):
+                    try:
+                        self._emit(view[starts[one] : starts[one] + sizes[one]], errors[one] if errors else 0)
+                    except StreamError as problem:
+                        problems.append(problem)
+            at += count
         if problems:
             raise combine(f"{len(problems)} frames were not sent", problems[:8], StreamError)
+
+    def _put_train(self, payload: memoryview, step: int) -> bool:
+        """Send datagrams of `step` bytes that lie one after the other; False when none was sent."""
+        extra = ((socket.IPPROTO_UDP, _UDP_SEGMENT, _LENGTH.pack(step)),)
+        try:
+            self._socket.sendmsg((payload,), extra, 0, *self._target())
+        except BlockingIOError:
+            return False  # one by one they wait for room
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.ENOPROTOOPT):
+                self._trains = False  # the interface cannot do it
+            return False
+        return True
+
+    def _target(self) -> tuple[tuple[str, int], ...]:
+        """Return the address to send to, where it has to be told."""
+        return ()
 
     def _emit(self, payload: bytes | bytearray | memoryview, error: int) -> None:
         if error:
@@ -251,6 +308,24 @@ class _Datagrams(Master, Slave):
         """Hand a datagram to the kernel; return why it cannot be sent, or nothing."""
         self._socket.send(payload)
         return ""
+
+
+def _train(starts: list[int], sizes: list[int], first: int, limit: int) -> int:
+    """Return how many datagrams from `first` on can go as one train.
+
+    They lie one after the other and have one size, but for the last that may be smaller.
+    """
+    step, end = sizes[first], starts[first] + sizes[first]
+    if not 0 < step <= limit:
+        return 1
+    last = min(len(starts), first + min(_TRAIN_MOST, _TRAIN_BYTES // step))
+    for at in range(first + 1, last):
+        if starts[at] != end or not 0 < sizes[at] <= step:
+            return at - first
+        if sizes[at] < step:
+            return at - first + 1
+        end += step
+    return max(last - first, 1)
 
 
 class Client(_Datagrams):
@@ -328,16 +403,18 @@ class Server(_Datagrams):
         """Address and port that is sent to; None before anything came."""
         return self._peer
 
-    def _take(self, room: memoryview) -> int:
-        size, sender = self._socket.recvfrom_into(room)
+    def _is_wanted(self, sender: tuple[str, int], size: int) -> bool:
         if sender != self._peer:
             foreign = self._source is not None and sender[0] != self._source
             if foreign or (self._pinned and self._peer is not None):
                 self.counters.accept(1, size)
                 self.counters.drop("source", 1, size)
-                return -1
+                return False
             self._peer = sender
-        return size
+        return True
+
+    def _target(self) -> tuple[tuple[str, int], ...]:
+        return () if self._peer is None else (self._peer,)
 
     def _put(self, payload: bytes | bytearray | memoryview) -> str:
         peer = self._peer
