@@ -20,8 +20,8 @@ class ArrayDevice(Device):
     stride
         Bytes from one to the next.
     arrayArgs
-        Keywords for each of them, or a list with the keywords of each; ``name`` there replaces
-        ``Class``.
+        Keywords for each of them, where ``name`` replaces ``Class``; or a list with the keywords of
+        each, where it replaces ``Class[i]``.
     """
 
     def __init__(
@@ -36,8 +36,12 @@ class ArrayDevice(Device):
         kind = getattr(arrayClass, "__name__", "Device")
         kwargs.setdefault("name", f"{kind}Array")
         super().__init__(**kwargs)
-        shared = arrayArgs if isinstance(arrayArgs, Sequence) else [arrayArgs or {}] * number
-        for index, given in enumerate(shared[:number]):
-            args = dict(given)
-            args["name"] = f"{args.get('name', kind)}[{index}]"
+        if isinstance(arrayArgs, Sequence):
+            each = [dict(args) for args in arrayArgs[:number]]
+        else:
+            shared = dict(arrayArgs or {})
+            kind = shared.pop("name", kind)
+            each = [dict(shared) for _ in range(number)]
+        for index, args in enumerate(each):
+            args.setdefault("name", f"{kind}[{index}]")
             self.add(arrayClass(offset=index * stride, **args))

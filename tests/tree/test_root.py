@@ -324,10 +324,12 @@ def test_array_device(start: Any) -> None:
     root = start(
         pr.ArrayDevice(arrayClass=Chip, number=2, stride=0x10, arrayArgs={"gain": 3}),
         pr.ArrayDevice(name="B", arrayClass=Chip, number=2, arrayArgs=[{"name": "X"}, {"gain": 4}]),
+        pr.ArrayDevice(name="Chips", arrayClass=Chip, number=2, arrayArgs={"name": "Y"}),
     )
     assert [chip.offset for chip in root.ChipArray.Chip.values()] == [0, 0x10]
     assert root.ChipArray.Chip[1].gain == 3
-    assert list(root.B.devices) == ["X[0]", "Chip[1]"]
+    assert list(root.B.devices) == ["X", "Chip[1]"]
+    assert list(root.Chips.devices) == ["Y[0]", "Y[1]"]
 
 
 def test_unknown_keyword_of_a_device() -> None:
