@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
-import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Buffer", "IoVector", "address_of"]
@@ -39,26 +38,35 @@ class IoVector(Sequence[Buffer]):
 
     Parameters
     ----------
-    table
-        Address and bytes of each piece, shape (n, 2), C-contiguous, of the machine's word.
-    pieces
-        Makes the pieces as buffers.
+    address
+        Where the table of the pieces lies: address and bytes of each, words of the machine.
+    count
+        Number of pieces.
     keep
-        Objects that own the memory.
+        The owner of the table.
+    pieces, args
+        ``pieces(*args)`` makes the pieces as buffers; `args` own the memory of the pieces.
     """
 
-    __slots__ = ("_keep", "_made", "_pieces", "_table")
+    __slots__ = ("_address", "_args", "_count", "_keep", "_made", "_pieces")
 
     def __init__(
-        self, table: NDArray[np.intp], pieces: Callable[[], Sequence[Buffer]], keep: tuple[object, ...]
+        self,
+        address: int,
+        count: int,
+        keep: object,
+        pieces: Callable[..., Sequence[Buffer]],
+        args: tuple[object, ...],
     ) -> None:
-        self._table = table
-        self._pieces = pieces
-        self._made: Sequence[Buffer] | None = None
+        self._address = address
+        self._count = count
         self._keep = keep
+        self._pieces = pieces
+        self._args = args
+        self._made: Sequence[Buffer] | None = None
 
     def __len__(self) -> int:
-        return len(self._table)
+        return self._count
 
     @overload
     def __getitem__(self, index: int) -> Buffer: ...
@@ -66,12 +74,12 @@ class IoVector(Sequence[Buffer]):
     def __getitem__(self, index: slice) -> Sequence[Buffer]: ...
     def __getitem__(self, index: int | slice) -> Buffer | Sequence[Buffer]:
         if self._made is None:
-            self._made = self._pieces()
+            self._made = self._pieces(*self._args)
         return self._made[index]
 
     def writev(self, fd: int) -> int:
         """Write all pieces to `fd`; return the bytes taken, maybe fewer than given."""
-        taken = _writev(fd, address_of(self._table), len(self._table))
+        taken = _writev(fd, self._address, self._count)
         if taken < 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))

@@ -176,7 +176,9 @@ def write_all(files: FileLayer, fd: int, pieces: Sequence[Buffer], nbytes: int) 
     while done < nbytes:
         group = rest if len(rest) <= _MAX_PIECES else rest[:_MAX_PIECES]
         try:
-            taken = retried(files.writev, fd, group)
+            taken = files.writev(fd, group)
+        except InterruptedError:
+            continue
         except OSError as error:
             return done, error
         if taken <= 0:

@@ -376,17 +376,19 @@ class Recorder(Readings):
         """Take records as far as the state allows and count the rest; called without the lock."""
         self._acquire()
         try:
-            source.count += records.count
+            count = records.count
+            source.count += count
             first = 0
-            while first < records.count and self._state == RECORDING:
-                last = self._make_room(records, first) if self._max_size else records.count
+            while first < count and self._state == RECORDING:
+                last = self._make_room(records, first) if self._max_size else count
                 first = self._store(records, first, last, source.config)
-            if first < records.count:
+            if first < count:
                 reason = "closed" if self._state == CLOSED else "fault"
-                self._tally.drop(reason, records.count - first, records.span(first, records.count))
+                self._tally.drop(reason, count - first, records.span(first, count))
             if self._targets:
                 self._tell_reached()
-            self._tell()
+            if self._untold is not None:
+                self._tell()
         finally:
             self._lock.release()
 
@@ -406,7 +408,7 @@ class Recorder(Readings):
     def _store(self, records: Records, first: int, last: int, config: bool) -> int:
         """Stage or write records `first` to ``last - 1``; return the end of those accepted."""
         nbytes = records.span(first, last)
-        if config or nbytes >= min(self._buffer_size, _THROUGH):
+        if nbytes >= _THROUGH or config or nbytes >= self._buffer_size:
             if self._stage.items:
                 self._flush()
             first = self._write_through(records, first, last, nbytes, config)
@@ -443,6 +445,7 @@ class Recorder(Readings):
         if self._stage.items:
             size = self._tally.accepted_bytes - self._staged_from
             self._write(self._stage, 0, self._stage.count, size, False)
+            self._stage.clear()
         self._staged_from = self._tally.accepted_bytes
         self._set_fast_end()
         self._tell_reached()
@@ -459,12 +462,13 @@ class Recorder(Readings):
         if error is not None:
             self._write_failed(records, first, last, done, config, part, error)
             return
-        self._stage.clear()  # it is either what was written here, or empty
         part.size += nbytes
         self._tally.write(last - first, nbytes, data=not config)
         self._rate.add(nbytes)
+        if self._tally.written.bytes < self._sync_from:
+            return
         committer = self._committer
-        if self._tally.written.bytes >= self._sync_from and committer is not None and committer.ready:
+        if committer is not None and committer.ready:
             self._sync_from = self._tally.written.bytes + self._sync_bytes
             committer.hand(self._commit())
 

@@ -125,7 +125,8 @@ class Tally:
 
     def write(self, frames: int, nbytes: int, *, data: bool) -> None:
         """Count accepted frames given to the system."""
-        self.written = Watermark(self.written.frames + frames, self.written.bytes + nbytes)
+        before = self.written
+        self.written = Watermark(before[0] + frames, before[1] + nbytes)
         if data:
             self.data_frames += frames
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +88,7 @@ def _headers(batch: FrameBatch, channel: int) -> _Heads:
     size, flags, error, channels = batch.size, batch.flags, batch.error, batch.channel
     alike = not (size.strides[0] or flags.strides[0] or error.strides[0])
     if alike and len(size) and (channel or not channels.strides[0]):
-        return _PACK(size[0] + _LENGTH_EXTRA, flags[0], error[0], channel or channels[0])
+        return _PACK(int(size[0]) + _LENGTH_EXTRA, flags[0], error[0], channel or channels[0])
     heads = (size + _LENGTH_EXTRA).astype(np.uint64)
     heads |= flags.astype(np.uint64) << np.uint64(32)
     heads |= error.astype(np.uint64) << np.uint64(48)
@@ -107,9 +106,15 @@ class _Scratch:
 
     def __init__(self) -> None:
         self._bytes = np.empty(0, np.uint8)
-        self._table = np.empty((0, 4), np.intp)  # address and bytes of header, then of payload
-        self._alike: bytes | None = None  # the header, and so the size, that all rows are filled for
         self._head = np.empty(HEADER_BYTES, np.uint8)
+        self._head_at = address_of(self._head)
+        self._make_table(0)
+
+    def _make_table(self, count: int) -> None:
+        self._table = np.empty((count, 4), np.intp)  # address and bytes of header, then of payload
+        self._table_at = address_of(self._table)
+        self._alike: bytes | None = None  # the header, and so the size, that all rows are filled for
+        self._column = self._table[:, 2]  # addresses of as many payloads as there were last
 
     def take(self, size: int) -> NDArray[np.uint8]:
         """Return `size` bytes of any content; what was taken before is no longer valid."""
@@ -121,25 +126,31 @@ class _Scratch:
         """Return headers and payloads of the records where they lie, in turn."""
         if heads is None:
             return _views(batch, None, first, last)
-        count = last - first
+        count, start = last - first, batch.start
         if count > len(self._table):
-            self._table = np.empty((max(count, 512), 4), np.intp)
-            self._alike = None
-        rows = self._table[:count]
-        np.add(batch.start[first:last], address_of(batch.payload), out=rows[:, 2])
+            self._make_table(max(count, 512))
+        if count != len(self._column):
+            self._column = self._table[:count, 2]
+        if count != len(start):
+            start = start[first:last]
+        np.add(start, address_of(batch.payload), self._column)
+        if not isinstance(heads, bytes) or heads != self._alike:
+            self._fill(batch, heads, first, last)
+        return IoVector(self._table_at, 2 * count, self._table, _views, (batch, heads, first, last))
+
+    def _fill(self, batch: FrameBatch, heads: _Heads, first: int, last: int) -> None:
+        """Fill the table but for the addresses of the payloads."""
+        self._table[:, 1] = HEADER_BYTES
         if isinstance(heads, bytes):
-            if self._alike != heads:
-                self._head[:] = np.frombuffer(heads, np.uint8)
-                self._table[:, 0] = address_of(self._head)
-                self._table[:, 1] = HEADER_BYTES
-                self._table[:, 3] = batch.size[0]
-                self._alike = heads
+            self._head[:] = np.frombuffer(heads, np.uint8)
+            self._table[:, 0] = self._head_at
+            self._table[:, 3] = batch.size[0]
+            self._alike = heads
         else:
+            rows = self._table[: last - first]
             rows[:, 0] = np.arange(first, last) * HEADER_BYTES + address_of(heads)
-            rows[:, 1] = HEADER_BYTES
             rows[:, 3] = batch.size[first:last]
             self._alike = None
-        return IoVector(rows.reshape(-1, 2), partial(_views, batch, heads, first, last), (batch, heads))
 
 
 def _views(batch: FrameBatch, heads: _Heads | None, first: int, last: int) -> Sequence[Buffer]:

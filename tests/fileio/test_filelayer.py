@@ -109,7 +109,7 @@ def test_sync_of_a_missing_folder_is_an_error(files, tmp_path):
 def vector() -> IoVector:
     first = address_of(MEMORY)
     table = np.array([[first, 3], [first + 5, 0], [first + 5, 4]], np.intp)
-    return IoVector(table, lambda: [b"abc", b"", b"fghi"], (MEMORY,))
+    return IoVector(address_of(table), len(table), table, lambda _: [b"abc", b"", b"fghi"], (MEMORY,))
 
 
 def test_pieces_by_address_are_written_as_the_buffers_are(files, vector, tmp_path):
