@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -375,6 +376,28 @@ def test_frames_of_several_threads_do_not_mix(version: int, new_core: Any) -> No
     for dest, sink in enumerate(sinks):
         assert [item[0] for item in sink.wait(60)] == [bytes([dest, n]) * 50 for n in range(60)]
     assert far.getDropCount() == 0
+
+
+@VERSIONS
+def test_one_sender_at_a_time(version: int, new_core: Any) -> None:
+    meeting, met = threading.Barrier(2), []
+
+    class Meeting(Slave):
+        def _acceptFrame(self, frame: Frame) -> None:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                meeting.wait(0.1)  # nobody else comes
+                met.append(frame)
+
+    core = new_core(version)
+    core.transport() >> Meeting()
+    senders = [
+        threading.Thread(target=core.application(dest)._acceptFrame, args=(Frame(b"x"),)) for dest in range(2)
+    ]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join(WAIT_S)
+    assert met == []
 
 
 class Echo(Master, Slave):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -198,8 +199,9 @@ class LossyWireV2(LossyWire):
 
 TestLossyWireV1 = LossyWireV1.TestCase
 TestLossyWireV2 = LossyWireV2.TestCase
-for case in (TestLossyWireV1, TestLossyWireV2):
-    case.settings = settings(deadline=None, max_examples=60, stateful_step_count=25)
+TestLossyWireV1.settings = TestLossyWireV2.settings = settings(
+    deadline=None, max_examples=60, stateful_step_count=25
+)
 
 
 # Any bytes
@@ -243,13 +245,162 @@ def test_any_bytes_are_frames_or_counted(version: int, packets: list[Frame], crc
 @VERSIONS
 def test_an_endless_frame_is_given_up(version: int) -> None:
     payload = bytes(range(200)) * 50
-    for way in ("frame", "batch"):
+    for way, step in (("frame", 1), ("batch", 1000), ("batch", 7)):
         reader, coder = decoder(version, limit=1000), encoder(version)
         packets = packets_of(coder, payload)
-        events = feed(reader, packets, way) + feed(reader, packets_of(coder, b"good"), way)
+        events = []
+        for at in range(0, len(packets), step):
+            events += feed(reader, packets[at : at + step], way)
+            assert reader._held <= 1000
+        events += feed(reader, packets_of(coder, b"good"), way)
         frames, gaps = split_events(events)
         assert [data for _, data, _, _ in frames] == [b"good"]
         assert [gap.frames for _, gap in gaps] == [1]
         assert reader.dropped["oversize"] == 1
         assert sum(reader.dropped.values()) == len(packets) - 1000 // 24  # bytes of payload in a packet
         assert reader._held == 0
+
+
+@pytest.mark.parametrize("way", ["frame", "batch"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_the_start_flag_counts_in_version_2(way: str, which: int) -> None:
+    """A packet 0 that does not say it starts a frame, and a later one that says it does."""
+    hurt = [bytearray(bytes(packet)) for packet in packets_of(EncoderV2(False, True), bytes(40))]
+    hurt[which][7] ^= 0x80
+    reader = DecoderV2(False, True)
+    frames, gaps = split_events(feed(reader, [Frame(bytes(packet)) for packet in hurt], way))
+    assert frames == []
+    assert sum(gap.frames for _, gap in gaps) == 1 + which
+    assert reader.dropped == {"order": 2 - which}
+
+
+@pytest.mark.parametrize("way", ["frame", "batch", "in two batches"])
+def test_packet_numbers_of_version_2_wrap(way: str) -> None:
+    payload = bytes(8) * 65_530 + b"the rest" * 10
+    batch = EncoderV2(True, True).batch(FrameBatch.gather([Frame(payload), Frame(b"next")]), 1, 24)
+    assert len(batch) == 65_541
+    reader = decoder(2)
+    if way == "frame":
+        events = feed(reader, list(batch.frames()), way)
+    else:
+        events = []
+        for part in [batch] if way == "batch" else [batch[:65_536], batch[65_536:]]:
+            events += reader.batch(part)
+    frames, _ = split_events(events)
+    assert [data for _, data, _, _ in frames] == [payload, b"next"]
+    assert not reader.dropped
+
+
+@pytest.mark.parametrize("way", ["frame", "batch"])
+def test_frame_indexes_of_version_1_wrap(way: str) -> None:
+    coder, reader = EncoderV1(True), decoder(1)
+    frames = [Frame(b"%d" % n * 10) for n in range(2060)]
+    packets: list[Frame] = []
+    for half in (frames, frames):
+        if way == "frame":
+            packets += [packet for frame in half for packet in packets_of(coder, bytes(frame), 0)]
+        else:
+            packets += coder.batch(FrameBatch.gather(half), 0, LIMIT).frames()
+    index = [bytes(packet)[0] >> 4 | bytes(packet)[1] << 4 for packet in packets if not bytes(packet)[2]]
+    assert index == [n % 4096 for n in range(4120)]
+    found, gaps = split_events(feed(reader, packets, way))
+    assert [data for _, data, _, _ in found] == [bytes(frame) for frame in frames] * 2
+    assert gaps == []
+
+
+LOSSES = [  # packets (frame, number) that arrive of frames of 24, 24 and 2 bytes; bytes of each lost frame
+    ("a0 a2 c0 c1 c2", [26]),
+    ("a0 a2 b1 b2", [26, 24]),  # the last packet ended the frame, so these are of another
+    ("a1 c0 c1 c2", [24]),
+    ("a1 c0 c1 c2 b1 b2", [24, 24]),  # a good frame between
+    ("a1 a2", [24]),  # what follows is not told again
+]
+
+
+@VERSIONS
+@pytest.mark.parametrize("way", ["frame", "batch", "batches of one"])
+@pytest.mark.parametrize(("arriving", "lost"), LOSSES)
+def test_what_is_lost_is_told_once(version: int, way: str, arriving: str, lost: list[int]) -> None:
+    coder, reader = encoder(version), decoder(version)
+    sent = {name: packets_of(coder, bytes(50)) for name in "abc"}
+    wire = [sent[name][int(number)] for name, number in arriving.split()]
+    if way == "batches of one":
+        events = [event for packet in wire for event in feed(reader, [packet], "batch")]
+    else:
+        events = feed(reader, wire, way)
+    frames, gaps = split_events(events)
+    assert len(frames) == ("c2" in arriving)
+    assert [(gap.frames, gap.bytes, gap.channel, gap.reason) for _, gap in gaps] == [
+        (1, size, 0, "order") for size in lost
+    ]
+    assert reader.received[0].lost == len(lost)
+
+
+@VERSIONS
+def test_a_sound_batch_stays_a_batch(version: int) -> None:
+    """Frames of one packet are views of it; those of several are one batch, but for the one carried over."""
+    coder, reader = encoder(version), decoder(version)
+    short = coder.batch(FrameBatch.gather([Frame(bytes([n]) * 9) for n in range(20)]), 0, LIMIT)
+    [(_, found)] = reader.batch(short)
+    assert isinstance(found, FrameBatch)
+    assert np.shares_memory(found.payload, short.payload)
+    long = coder.batch(FrameBatch.gather([Frame(bytes([n]) * 99) for n in range(20)]), 0, LIMIT)
+    whole = reader.batch(long)
+    assert [len(event) for _, event in whole if isinstance(event, FrameBatch)] == [20]
+    coder = encoder(version)
+    long = coder.batch(FrameBatch.gather([Frame(bytes([n]) * 99) for n in range(20)]), 0, LIMIT)
+    assert [len(event) for _, event in reader.batch(long[:7])] == [1]
+    [(_, carried), (_, rest)] = reader.batch(long[7:])
+    assert isinstance(carried, Frame)
+    assert isinstance(rest, FrameBatch)
+    assert (bytes(carried), len(rest)) == (b"\x01" * 99, 18)
+    assert not reader.dropped
+
+
+@VERSIONS
+@pytest.mark.parametrize("way", ["frame", "batch"])
+def test_pieces_of_two_frames_do_not_join(version: int, way: str) -> None:
+    """The numbers fit, but version 1 tells frames apart by their index, version 2 by the checksum."""
+    coder, reader = encoder(version), decoder(version)
+    one, two = (packets_of(coder, bytes([n]) * 50) for n in (1, 2))
+    frames, gaps = split_events(feed(reader, [one[0], *two[1:]], way))
+    assert frames == []
+    assert [gap.frames for _, gap in gaps] == [1]
+    assert reader.dropped == ({"order": 2} if version == 1 else {"crc": 1, "order": 1})
+
+
+@VERSIONS
+@pytest.mark.parametrize("way", ["frame", "batch", "batches of one"])
+def test_the_first_packet_gives_first_user_and_the_last_one_last_user(version: int, way: str) -> None:
+    reader = DecoderV1(False) if version == 1 else DecoderV2(False, False)
+    wire = []
+    for n, packet in enumerate(packets_of(encoder(version), bytes(50))):
+        data = bytearray(bytes(packet))
+        data[7 if version == 1 else 1] = 0x10 + n  # first-user
+        if version == 1:
+            data[-1] = data[-1] & 0x80 | 0x20 + n
+        else:
+            data[-8] = 0x20 + n
+        wire.append(Frame(bytes(data)))
+    cuts = [[packet] for packet in wire] if way == "batches of one" else [wire]
+    events = [event for part in cuts for event in feed(reader, part, way.split()[0].replace("es", ""))]
+    frames, _ = split_events(events)
+    assert frames == [(0, bytes(50), 0x2210, 0)]
+
+
+@pytest.mark.parametrize("way", ["frame", "batch", "batches of one"])
+def test_the_first_packet_of_version_1_gives_the_destination(way: str) -> None:
+    reader, wire = decoder(1), []
+    for start, packet in enumerate(
+        packets_of(encoder(1), bytes(50), 3) + packets_of(encoder(1), bytes(50), 3)
+    ):
+        data = bytearray(bytes(packet))
+        data[5] += start % 3
+        wire.append(Frame(bytes(data)))
+    del wire[4]
+    cuts = [[packet] for packet in wire] if way == "batches of one" else [wire]
+    events = [event for part in cuts for event in feed(reader, part, "frame" if way == "frame" else "batch")]
+    frames, gaps = split_events(events)
+    assert [(dest, len(data)) for dest, data, _, _ in frames] == [(3, 50)]
+    assert [(dest, gap.frames) for dest, gap in gaps] == [(3, 1)]
+    assert {dest: (counts.frames, counts.lost) for dest, counts in reader.received.items()} == {3: (1, 1)}
