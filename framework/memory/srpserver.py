@@ -12,7 +12,7 @@ from sapwood.memory.link import busConnect
 from sapwood.memory.master import Master as BusMaster
 from sapwood.memory.slave import direct_access
 from sapwood.memory.transaction import DEFAULT_TIMEOUT_S, Post, Read, Transaction, Write
-from sapwood.streams import Fifo, Frame, FrameBatch, Gap, Master, Slave
+from sapwood.streams import Fifo, Frame, FrameBatch, Gap, Master, Slave, StageCounters
 from sapwood.streams.protocols import srp, srpv0, srpv3
 
 __all__ = ["SrpServer", "SrpV0Server", "SrpV3Emulation", "SrpV3Server"]
@@ -31,6 +31,10 @@ class SrpServer(Master, Slave):
     of their own: responses never leave in the stack of whoever delivers a request. Batches of
     requests are answered by batches. Requests without room in the queue are dropped.
 
+    With `inline` there is neither queue nor thread. That is faster, and right where one thread
+    delivers all requests and sending never waits for something to be received, as on plain UDP;
+    with RSSI or a responder in the same process it may come to a standstill.
+
     Parameters
     ----------
     wire
@@ -39,6 +43,8 @@ class SrpServer(Master, Slave):
         Executes the accesses: a memory slave or an object that offers one.
     timeout
         Seconds that `slave` has for each of them.
+    inline
+        Execute and answer in the thread that delivers the requests.
 
     Attributes
     ----------
@@ -47,31 +53,35 @@ class SrpServer(Master, Slave):
         What sinks raised counts in ``errors``.
     """
 
-    def __init__(self, wire: srp.Wire, slave: Any, timeout: float) -> None:
+    def __init__(self, wire: srp.Wire, slave: Any, timeout: float, inline: bool) -> None:
         Master.__init__(self)
         Slave.__init__(self)
         self._wire = wire
         self._timeout = timeout
         self._bus = BusMaster()
         busConnect(self._bus, slave)
-        self._inbox = Fifo(_DEPTH, policy="drop_new", maxBytes=_QUEUE_BYTES)
-        self._inbox._addSlave(_Desk(self))
-        self.counters = self._inbox.counters
+        self._entry: Fifo | _OpenDesk
+        if inline:
+            self._entry = _OpenDesk(self)
+        else:
+            self._entry = Fifo(_DEPTH, policy="drop_new", maxBytes=_QUEUE_BYTES)
+            self._entry._addSlave(_Desk(self))
+        self.counters = self._entry.counters
 
     @property
     def lastError(self) -> Exception | None:
-        """The newest exception that a sink raised."""
-        return self._inbox.lastError
+        """The newest exception that a sink raised; with `inline` the deliverer gets them."""
+        return self._entry.lastError
 
     # ------------------------------------------------------------ in the thread of the sender
 
     def _acceptFrame(self, frame: Frame) -> None:
-        """Queue one request."""
-        self._inbox._acceptFrame(frame)
+        """Queue one request, or answer it here."""
+        self._entry._acceptFrame(frame)
 
     def _acceptBatch(self, batch: FrameBatch) -> None:
-        """Queue many requests."""
-        self._inbox._acceptBatch(batch)
+        """Queue many requests, or answer them here."""
+        self._entry._acceptBatch(batch)
 
     def _acceptGap(self, gap: Gap) -> None:
         """Ignore that frames were lost: whoever sent them waits for the responses in vain."""
@@ -140,15 +150,15 @@ class SrpServer(Master, Slave):
 
     def _start(self) -> None:
         """Accept requests again after a stop."""
-        self._inbox._start()
+        self._entry._start()
 
     def _drain(self, deadline: float) -> bool:
         """Wait until all requests are answered; False when monotonic time `deadline` (s) came first."""
-        return self._inbox._drain(deadline)
+        return self._entry._drain(deadline)
 
     def _stop(self) -> None:
         """Refuse requests, answer those that wait (for 2 s at most), end the thread."""
-        self._inbox._stop()
+        self._entry._stop()
 
 
 class _Desk(Slave):
@@ -165,22 +175,53 @@ class _Desk(Slave):
         self._server._serve_all(batch)
 
 
+class _OpenDesk(_Desk):
+    """Serves in the thread of whoever comes, unless it is stopped; has the life of a queue."""
+
+    lastError = None
+
+    def __init__(self, server: SrpServer) -> None:
+        super().__init__(server)
+        self.counters = StageCounters()
+        self._open = True
+
+    def _admits(self, frames: int, nbytes: int) -> bool:
+        self.counters.accept(frames, nbytes)
+        if not self._open:
+            self.counters.drop("stopped", frames, nbytes)
+        return self._open
+
+    def _acceptFrame(self, frame: Frame) -> None:
+        if self._admits(1, frame.size):
+            super()._acceptFrame(frame)
+
+    def _acceptBatch(self, batch: FrameBatch) -> None:
+        if self._admits(len(batch), batch.nbytes):
+            super()._acceptBatch(batch)
+
+    def _start(self) -> None:
+        self._open = True
+
+    def _stop(self) -> None:
+        self._open = False
+
+
 class SrpV3Server(SrpServer):
     """Answers SRP version 3 for `slave`; posted writes are executed and not answered."""
 
-    def __init__(self, slave: Any, timeout: float = DEFAULT_TIMEOUT_S) -> None:
-        super().__init__(srpv3, slave, timeout)
+    def __init__(self, slave: Any, timeout: float = DEFAULT_TIMEOUT_S, *, inline: bool = False) -> None:
+        super().__init__(srpv3, slave, timeout, inline)
 
 
 class SrpV0Server(SrpServer):
     """Answers SRP version 0 for `slave`."""
 
-    def __init__(self, slave: Any, timeout: float = DEFAULT_TIMEOUT_S) -> None:
-        super().__init__(srpv0, slave, timeout)
+    def __init__(self, slave: Any, timeout: float = DEFAULT_TIMEOUT_S, *, inline: bool = False) -> None:
+        super().__init__(srpv0, slave, timeout, inline)
 
 
 class SrpV3Emulation(SrpV3Server):
     """Answers SRP version 3 out of emulated memory that begins zeroed."""
 
-    def __init__(self) -> None:
-        super().__init__(Emulate())
+    def __init__(self, *, inline: bool = False) -> None:
+        super().__init__(Emulate(), inline=inline)

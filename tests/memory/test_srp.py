@@ -250,7 +250,7 @@ def test_the_peers_exchange_is_repeated_byte_by_byte(
             made = access(client, TYPES[one["op"]], one["address"], bytes(len(result)) if reads else result)
             assert made.wait()
             assert made.data == result
-        assert server._inbox._drain(time.monotonic() + OPEN_S)
+        assert server._drain(time.monotonic() + OPEN_S)
         server._stop()
         assert requests.items == wanted[0]
         assert responses.items == wanted[1]
@@ -666,12 +666,40 @@ def test_a_stopped_server_answers_what_it_has_and_takes_no_more() -> None:
     server._stop()
 
 
+def test_inline_a_server_answers_in_the_thread_that_asks() -> None:
+    server, kept, source = SrpV3Emulation(inline=True), Kept(), StreamMaster()
+    source >> server >> kept
+    source._sendFrame(Frame(request3(srp.READ, 1, 0, 4)))
+    source._sendBatch(FrameBatch.gather([Frame(request3(srp.READ, n, 0, 4)) for n in range(2, 5)]))
+    assert [srpv3.decode_response(one).id for one in (kept.items[0], *kept.items[1])] == [1, 2, 3, 4]
+    assert kept.threads == [threading.current_thread().name] * 2
+    assert server._drain(time.monotonic())
+    server._stop()
+    source._sendFrame(Frame(request3(srp.READ, 5, 0, 4)))
+    source._sendBatch(FrameBatch.gather([Frame(request3(srp.READ, n, 0, 4)) for n in (6, 7)]))
+    assert (server.counters.frames, server.counters.dropped) == (7, {"stopped": 3})
+    server._start()
+    source._sendFrame(Frame(request3(srp.READ, 8, 0, 4)))
+    assert len(kept.items) == 3
+    assert server.lastError is None
+
+
+def test_inline_works_with_a_client_in_the_same_stack() -> None:
+    for client, server in (
+        (SrpV3(), SrpV3Server(Emulate(), inline=True)),
+        (SrpV0(), SrpV0Server(Emulate(), inline=True)),
+    ):
+        streamConnectBiDir(client, server)
+        assert access(client, Write, 0x40, b"abcd").ended
+        assert bytes(access(client, Read, 0x40, bytes(4)).data) == b"abcd"
+
+
 def test_a_forgotten_server_ends_its_thread() -> None:
     server, kept, source = SrpV3Emulation(), Kept(), StreamMaster()
     source >> server >> kept
     source._sendFrame(Frame(request3(srp.READ, 1, 0, 4)))
     assert server._drain(time.monotonic() + OPEN_S)
-    worker = server._inbox._worker
+    worker = server._entry._worker
     gone = weakref.ref(server)
     source._removeSlave(server)
     del server
