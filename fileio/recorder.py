@@ -9,6 +9,7 @@ import time
 from collections import deque
 
 from sapwood.errors import RecorderFault, StreamError
+from sapwood.fileio.bounded import BoundedCall
 from sapwood.fileio.committer import Commit, Committer, SyncFailure
 from sapwood.fileio.filelayer import FileLayer
 from sapwood.fileio.notedlock import NotedLock
@@ -86,7 +87,7 @@ class Recorder(Readings):
         self._path = None
         self._full: list[Part] = []
         self._committer = None
-        self._ender: threading.Thread | None = None  # writes what is staged when closing
+        self._ender: BoundedCall | None = None  # writes what is staged when closing
         self._discard = False  # it drops what is staged instead
         self._stage = Stage()
         self._append = self._stage.items.append
@@ -238,30 +239,24 @@ class Recorder(Readings):
     def _end_within(self, timeout_s: float) -> bool:
         """Have a thread end the recording, which may hang with the disk; tell whether it did in time."""
         if self._ender is None:
-            name = f"Recorder {os.path.basename(self._path or '')} closing"
-            self._ender = threading.Thread(target=self._end, name=name, daemon=True)
-            try:
-                self._ender.start()
-            except RuntimeError:  # the interpreter ends and starts no more threads
-                self._ender = None
-                self._end()
-                return True
-        self._ender.join(timeout_s)
-        if self._ender.is_alive():
+            self._ender = BoundedCall(self._lock, self._end, self._thread_name("closing"))
+        if not self._ender.ended_within(timeout_s):
             return False
         self._ender = None
         return True
 
+    def _thread_name(self, doing: str) -> str:
+        return f"Recorder {os.path.basename(self._path or '')} {doing}"
+
     def _end(self) -> None:
         """Write or drop what is staged and hand everything to the sync thread to be closed."""
-        with self._lock:
-            if self._discard:
-                self._lose_stage("aborted")
-            else:
-                self._flush()
-            self._leave(CLOSED if self._state == RECORDING else self._state)
-            if self._committer is not None:
-                self._committer.stop(sync=not self._discard)
+        if self._discard:
+            self._lose_stage("aborted")
+        else:
+            self._flush()
+        self._leave(CLOSED if self._state == RECORDING else self._state)
+        if self._committer is not None:
+            self._committer.stop(sync=not self._discard)
 
     def _leave(self, state: str) -> None:
         """Stop recording: hand the present file to the sync thread and wake who waits."""
@@ -344,6 +339,15 @@ class Recorder(Readings):
             self._flush()
             self._tell()
 
+    def drain(self, deadline: float) -> bool:
+        """Flush, as far as the disk lets it until monotonic time `deadline`; tell whether it did."""
+        flushing = BoundedCall(self._lock, self._flush, self._thread_name("draining"))
+        if not flushing.ended_within(deadline - time.monotonic()):
+            return False
+        with self._lock:
+            self._tell()
+        return True
+
     def wait(self, count: int, timeout_s: float | None, source: Source | None = None) -> bool:
         """Wait until `count` frames are written, or were offered to `source`.
 
@@ -417,7 +421,7 @@ class Recorder(Readings):
                 self._flush()
             if self._state == RECORDING:
                 self._stage.add(records, first, last)
-                self._accept(last - first, nbytes)
+                self._tally.accept(last - first, nbytes)
                 first = last
         return first
 
@@ -428,17 +432,13 @@ class Recorder(Readings):
             if size > _CHUNK:
                 stop = min(first + max(records.fit(first, _CHUNK), 1), last)
                 size = records.span(first, stop)
-            self._accept(stop - first, size)
+            self._tally.accept(stop - first, size)
             self._write(records, first, stop, size, config)
             nbytes -= size
             first = stop
         self._staged_from = self._tally.accepted_bytes
         self._set_fast_end()
         return first
-
-    def _accept(self, frames: int, nbytes: int) -> None:
-        self._tally.accepted_frames += frames
-        self._tally.accepted_bytes += nbytes
 
     def _flush(self) -> None:
         """Write the stage; on failure the recorder is in Fault."""

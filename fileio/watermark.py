@@ -123,6 +123,11 @@ class Tally:
         """Bytes of all files, staged ones included."""
         return self.accepted_bytes - self.lost_bytes
 
+    def accept(self, frames: int, nbytes: int) -> None:
+        """Count frames taken into memory."""
+        self.accepted_frames += frames
+        self.accepted_bytes += nbytes
+
     def write(self, frames: int, nbytes: int, *, data: bool) -> None:
         """Count accepted frames given to the system."""
         before = self.written

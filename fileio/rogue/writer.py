@@ -84,8 +84,7 @@ class StreamWriterChannel(Slave):
 
     def _drain(self, deadline: float) -> bool:
         """Give what is staged to the system; `StreamWriter.close` waits for the disk."""
-        self._recorder.flush()
-        return True
+        return self._recorder.drain(deadline)
 
     def getFrameCount(self) -> int:
         """Return the frames offered to this channel since the file was opened."""

@@ -378,6 +378,7 @@ def test_stop_closes_the_file_with_a_last_dump(data):
         open_run(top, data)
         top.send("x")
         top.DevB.Count.set(77)
+        top.waitOnUpdate()  # its record comes before the dump
     written = records(data)
     assert written[-1][0] == 255
     assert yaml.safe_load(written[-1][3])["Top"]["DevB"]["Count"] == 77

@@ -1,6 +1,7 @@
 """A disk that hangs in a write: closing is bounded, and what hung ends in order later."""
 
 import threading
+import time
 
 import pytest
 
@@ -131,6 +132,22 @@ def test_close_gives_up_when_what_is_staged_is_not_taken(recorder, staged, disk,
     assert parse(tmp_path / "a") == ([(0, 0, 0, b"12")], 0)
 
 
+def test_draining_ends_at_its_deadline(recorder, staged, disk):
+    assert recorder.drain(time.monotonic() + WAIT_S) is False
+    assert recorder.state == "Recording"
+    disk.goes_on.set()
+    assert recorder.drain(time.monotonic() + 10) is True
+    assert recorder.counters.written == (1, 10)
+
+
+def test_draining_meets_the_fault(recorder, staged, disk, io_error):
+    disk.error = io_error
+    assert recorder.drain(time.monotonic() + WAIT_S) is False
+    disk.goes_on.set()
+    with pytest.raises(RecorderFault, match="Write failed"):
+        recorder.drain(time.monotonic() + 10)
+
+
 def test_a_write_that_fails_after_close_gave_up(recorder, hung, disk, tmp_path, parse, io_error):
     with pytest.raises(RecorderFault):
         recorder.close()
@@ -189,3 +206,21 @@ def test_a_new_file_only_when_the_disk_goes_on(leave, recorder, hung, disk, tmp_
     recorder.close()
     assert parse(tmp_path / "a") == ([(0, 0, 0, b"12"), (0, 0, 0, b"34")], 0)
     assert parse(tmp_path / "c") == ([(0, 0, 0, b"78")], 0)
+
+
+def test_closing_where_no_thread_can_be_started(recorder, tmp_path, parse, monkeypatch):
+    """As at the end of the interpreter."""
+    recorder.buffer_size = 1000
+    recorder.write_frame(Frame(b"12"), Endpoint())
+
+    def refuse(thread):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert recorder.drain(time.monotonic() + 10)
+        recorder.write_frame(Frame(b"34"), Endpoint())
+        recorder.close()
+    assert recorder.state == "Closed"
+    assert recorder.counters.durable == (2, 20)
+    assert parse(tmp_path / "a") == ([(0, 0, 0, b"12"), (0, 0, 0, b"34")], 0)
