@@ -17,7 +17,6 @@ _SERVER = "sapwood.remote.RemoteServer does this here: root.addInterface(RemoteS
 _NATIVE = "It belongs to Rogue's C++ interface, which has no counterpart in Python code"
 _DISPLAY = "`sapwood watch` shows a running tree, sapwood.remote.RemoteClient serves displays of your own"
 _RECORDS = "root.addVarListener(function) and the logger 'pyrogue' give the same records to a function"
-_LINK = "To carry frames elsewhere, write a rogue.interfaces.stream.Slave and send them on from _acceptFrame"
 
 # The longest name that is the one asked for, or a part of the tree above it, counts.
 ADVICE = {
@@ -55,10 +54,7 @@ ADVICE = {
     "rogue.interfaces.memory.Variable": _NATIVE,
     "rogue.interfaces.stream.Buffer": "A frame is one piece of memory here: use its read, write and getNumpy",
     "rogue.interfaces.stream.Pool": "A frame is made by the master's _reqFrame(size), there is no pool",
-    "rogue.interfaces.stream.TcpClient": _LINK,
-    "rogue.interfaces.stream.TcpCore": _LINK,
-    "rogue.interfaces.stream.TcpServer": _LINK,
-    "rogue.protocols": _DRIVER,
+    "rogue.protocols.xilinx": _DRIVER,
     "rogue.utilities.StreamUnZip": "Write a slave that unpacks with the module bz2",
     "rogue.utilities.StreamZip": "Write a slave that packs with the module bz2",
 }

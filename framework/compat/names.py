@@ -55,7 +55,21 @@ MODULES: dict[str, dict[str, str]] = {
         "sapwood.memory": "Emulate Hub Master Post Read Slave TcpClient TcpServer Transaction Verify Write",
         "sapwood.compat.modelids": "*",
     },
-    "rogue.interfaces.stream": {"sapwood.streams": "Fifo Filter Frame FrameLock Master RateDrop Slave"},
+    "rogue.interfaces.stream": {
+        "sapwood.streams": "Fifo Filter Frame FrameLock Master RateDrop Slave",
+        "sapwood.streams.transports": "TcpClient TcpCore TcpServer",
+    },
+    "rogue.protocols": {},
+    "rogue.protocols.batcher": {
+        "sapwood.streams.protocols": "CombinerV1 CombinerV2 InverterV1 InverterV2 SplitterV1 SplitterV2"
+    },
+    "rogue.protocols.packetizer": {"sapwood.streams.protocols.packetizer": "*"},
+    "rogue.protocols.rssi": {"sapwood.streams.transports.rssi": "*"},
+    "rogue.protocols.srp": {
+        "sapwood.memory": "SrpV0 SrpV3 SrpV3Emulation",
+        "sapwood.streams.protocols": "Cmd",
+    },
+    "rogue.protocols.udp": {"sapwood.streams.transports.udp": "Client Server"},
     "rogue.utilities": {"sapwood.streams": "Prbs"},
     "rogue.utilities.fileio": {
         "sapwood.compat.writer": "StreamWriter",

@@ -74,7 +74,7 @@ def test_star_import_gives_the_public_names() -> None:
     [
         ("import rogue.hardware.axi", ["rogue.hardware", "rogue.interfaces.memory.Slave"]),
         ("import rogue.hardware.MemMap", ["rogue.hardware", "sapwood.memory.MemMap(path"]),
-        ("import rogue.protocols.srp", ["rogue.protocols", "_doTransaction"]),
+        ("import rogue.protocols.xilinx", ["rogue.protocols", "_doTransaction"]),
         ("from rogue.hardware import axi", ["rogue.hardware", "_sendFrame"]),
         ("import pyrogue.pydm", ["pyrogue.pydm", "sapwood watch"]),
         ("from rogue.interfaces.stream import NoSuchThing", ["rogue.interfaces.stream.NoSuchThing"]),
