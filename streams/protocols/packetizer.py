@@ -42,8 +42,8 @@ _ANY_SIZE = (1 << 31) & ~7  # of packets, where the transport states no limit
 class Transport(Master, Slave):
     """The end of a packetizer that packets go through.
 
-    A slave linked here may state by a method ``_maxFrameSize()`` the most bytes of a frame that it
-    takes (0 = any); the first one linked decides how frames are cut.
+    The slave linked first decides how frames are cut: packets have at most the bytes of its
+    ``maxPayload()`` where it has one, else of its pool's buffers, else any number.
     """
 
     def __init__(self, core: _Packetizer) -> None:
@@ -66,8 +66,11 @@ class Transport(Master, Slave):
 
     def _packet_size(self) -> int:
         """Return the most bytes of a packet that the transport takes."""
-        ask = getattr(self._slaves[0], "_maxFrameSize", None) if self._slaves else None
-        return (ask() if ask is not None else 0) or _ANY_SIZE
+        if not self._slaves:
+            return _ANY_SIZE
+        first = self._slaves[0]
+        ask: Callable[[], int] | None = getattr(first, "maxPayload", None)
+        return (ask() if ask is not None else first.getFixedSize()) or _ANY_SIZE
 
 
 class Application(Slave):

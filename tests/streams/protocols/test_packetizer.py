@@ -56,7 +56,7 @@ class Wire(Slave):
         self.limit = limit
         self.packets: list[Frame] = []
 
-    def _maxFrameSize(self) -> int:
+    def maxPayload(self) -> int:
         return self.limit
 
     def _acceptFrame(self, frame: Frame) -> None:
@@ -131,6 +131,15 @@ def test_the_transport_says_how_frames_are_cut(version: int, limit: int, chunk: 
     assert len(packets) == 2
     assert packets[0].size <= limit
     assert len(packets_of(new_core, version, bytes(100_000), limit=0)) == 1
+
+
+@VERSIONS
+def test_buffers_of_a_pool_are_packets(version: int, new_core: Any) -> None:
+    core, plain = new_core(version), Slave()
+    plain.setFixedSize(512)
+    core.transport() >> plain
+    core.application(0)._acceptFrame(Frame(bytes(496 * 3)))
+    assert plain.getFrameCount() == 3
 
 
 def test_packets_without_room(new_core: Any) -> None:
