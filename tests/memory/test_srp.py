@@ -40,6 +40,7 @@ from sapwood.streams import Fifo, Frame, FrameBatch, Gap, streamConnectBiDir
 from sapwood.streams import Master as StreamMaster
 from sapwood.streams import Slave as StreamSlave
 from sapwood.streams.protocols import srp, srpv0, srpv3
+from sapwood.streams.transports import udp
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -623,6 +624,25 @@ def test_the_server_goes_on_after_failures(stopped: Callable[[Any], Any], record
     assert memory.log[1:] == [("R", 0x40, 1024), ("R", 0x440, 1024)]  # type: ignore[attr-defined]
 
 
+def test_memory_that_answers_at_once_is_asked_for_no_more_than_it_takes(
+    stopped: Callable[[Any], Any],
+) -> None:
+    sizes: list[int] = []
+
+    class Small(Emulate):
+        def _direct(self, type: int, address: int, buffer: Any, low: int, high: int) -> None:
+            sizes.append(high - low)
+            super()._direct(type, address, buffer, low, high)
+
+    client, server = SrpV3(), stopped(SrpV3Server(Small(4, 8)))
+    streamConnectBiDir(client, server)
+    assert access(client, Write, 0, bytes(range(20))).wait()
+    got = access(client, Read, 0, bytes(8))
+    assert got.wait()
+    assert bytes(got.data) == bytes(range(8))
+    assert sizes == [8, 8, 4, 8]
+
+
 def test_a_server_serves_the_slave_of_an_object_that_offers_one(stopped: Callable[[Any], Any]) -> None:
     class Board:
         def __init__(self) -> None:
@@ -722,6 +742,19 @@ def test_it_works_through_queues(stopped: Callable[[Any], Any]) -> None:
     client >> stopped(Fifo(0, 0, True)) >> server >> stopped(Fifo(0, 0, False)) >> client
     made = [access(client, Write, 4 * n, bytes(4)) for n in range(1000)]
     assert all(one.wait() for one in made)
+
+
+@pytest.mark.parametrize("inline", [False, True])
+def test_it_works_over_udp(inline: bool, stopped: Callable[[Any], Any]) -> None:
+    far = stopped(udp.Server(0, False))
+    near, client = stopped(udp.Client("127.0.0.1", far.getPort(), False)), SrpV3()
+    streamConnectBiDir(client, near)
+    streamConnectBiDir(stopped(SrpV3Emulation(inline=inline)), far)
+    wrote = [access(client, Write, 4 * n, n.to_bytes(4, "little")) for n in range(300)]
+    assert all(one.wait() for one in wrote)
+    got = access(client, Read, 0, bytes(1200))
+    assert got.wait()
+    assert bytes(got.data) == b"".join(n.to_bytes(4, "little") for n in range(300))
 
 
 @settings(max_examples=60, deadline=None)
