@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sapwood.streams.batch import FrameBatch
 from sapwood.streams.frame import Frame
-from sapwood.streams.protocols.packetizer_assembly import HELD_BYTES, Event, Partial, Reassembly, Run
+from sapwood.streams.protocols.packetizer_assembly import HELD_BYTES, Event, Partial, Reassembly, Run, trimmed
 from sapwood.streams.protocols.packetizer_segment import HEAD, chunk_size, segment
 from sapwood.streams.protocols.scatter import place, place_rows, words_at
 
@@ -111,7 +111,7 @@ class DecoderV1(Reassembly):
         if not len(packets):
             return []
         run = Run(
-            pieces=packets.replace(start=packets.start + HEAD, size=packets.size - (HEAD + _TAIL)),
+            pieces=trimmed(packets, packets.start + HEAD, packets.size - (HEAD + _TAIL)),
             dest=((head >> 40) & 0xFF).astype(np.int64),
             first=(head >> 56).astype(np.int64),
             last=(packets.payload[packets.start + packets.size - 1]).astype(np.int64) & 0x7F,

@@ -291,10 +291,11 @@ def test_packet_numbers_of_version_2_wrap(way: str) -> None:
     assert not reader.dropped
 
 
+@pytest.mark.parametrize("repeats", [5, 10], ids=["one packet each", "some in two"])
 @pytest.mark.parametrize("way", ["frame", "batch"])
-def test_frame_indexes_of_version_1_wrap(way: str) -> None:
+def test_frame_indexes_of_version_1_wrap(way: str, repeats: int) -> None:
     coder, reader = EncoderV1(True), decoder(1)
-    frames = [Frame(b"%d" % n * 10) for n in range(2060)]
+    frames = [Frame(b"%d" % n * repeats) for n in range(2060)]
     packets: list[Frame] = []
     for half in (frames, frames):
         if way == "frame":
@@ -404,3 +405,26 @@ def test_the_first_packet_of_version_1_gives_the_destination(way: str) -> None:
     assert [(dest, len(data)) for dest, data, _, _ in frames] == [(3, 50)]
     assert [(dest, gap.frames) for dest, gap in gaps] == [(3, 1)]
     assert {dest: (counts.frames, counts.lost) for dest, counts in reader.received.items()} == {3: (1, 1)}
+
+
+@pytest.mark.parametrize("valid", [0, 9, 255])
+@pytest.mark.parametrize("way", ["frame", "batch"])
+def test_no_such_count_of_valid_bytes(way: str, valid: int) -> None:
+    reader = DecoderV2(False, True)
+    good = packets_of(EncoderV2(False, True), bytes(8))
+    hurt = bytearray(bytes(good[0]))
+    hurt[-6] = valid
+    frames, gaps = split_events(feed(reader, [*good, Frame(bytes(hurt)), *good], way))
+    assert ([data for _, data, _, _ in frames], gaps) == ([bytes(8)] * 2, [])
+    assert reader.dropped == {"valid": 1}
+
+
+@VERSIONS
+@pytest.mark.parametrize("size", [9, 99])
+def test_frames_have_no_channel_but_the_time_of_their_first_packet(version: int, size: int) -> None:
+    coder, reader = encoder(version), decoder(version)
+    packets = coder.batch(FrameBatch.gather([Frame(bytes(size))] * 2), 3, LIMIT)
+    per_frame = len(packets) // 2
+    times = np.arange(len(packets)) + 100
+    [(dest, found)] = reader.batch(packets.replace(channel=7, time=times))
+    assert (dest, found.channel.tolist(), found.time.tolist()) == (3, [0, 0], [100, 100 + per_frame])
