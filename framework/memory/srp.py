@@ -86,7 +86,8 @@ class SrpClient(Master, StreamSlave, Slave):
             self._head(transaction), data.nbytes, b"" if type in _READS else data
         )
         if type != Post:
-            self._newestId = max(self._newestId, transaction._id)
+            if transaction._id > self._newestId:
+                self._newestId = transaction._id
             self._addTransaction(transaction)
         self._request(Frame(payload))
         if type == Post:
@@ -135,10 +136,12 @@ class SrpClient(Master, StreamSlave, Slave):
 
     def _acceptFrame(self, frame: Frame) -> None:
         """Take one response."""
+        self.counters.accept(1, frame.size)
         self._take(frame.buffer, frame.error)
 
     def _acceptBatch(self, batch: FrameBatch) -> None:
         """Take many responses."""
+        self.counters.accept(len(batch), batch.nbytes)
         payload = batch.payload.data
         for start, size, error in zip(
             batch.start.tolist(), batch.size.tolist(), batch.error.tolist(), strict=True
@@ -151,7 +154,6 @@ class SrpClient(Master, StreamSlave, Slave):
     def _take(self, payload: bytes | bytearray | memoryview, error: int) -> None:
         """End the access that `payload` answers."""
         size = len(payload)
-        self.counters.accept(1, size)
         if error:
             self._drop("errored", size, f"error {error:#x}")
             return
