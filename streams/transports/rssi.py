@@ -213,7 +213,7 @@ class _Link(RssiSettings):
 
     def _relieve(self) -> None:
         """Note that the application has taken something."""
-        if self._core.local_busy and self._arrived.size() <= self._most_waiting() // 2:
+        if self._core.local_busy and self._arrived.size() < self._most_waiting() // 2:
             with self._lock:
                 self._relieved = True
                 self._wake.notify()
@@ -291,8 +291,9 @@ class _Link(RssiSettings):
                 break
             core.send(payload, now)
         self._hand_over(core.take_received())
-        waiting = self._arrived.size()
-        core.set_busy(waiting >= (self._most_waiting() // 2 if core.local_busy else self._most_waiting()))
+        core.set_busy(self._arrived.size() >= self._most_waiting() // (2 if core.local_busy else 1))
+        if core.local_busy and self._arrived.size() < self._most_waiting() // 2:
+            core.set_busy(False)  # taken before the application could see that it is waited for
         core.advance(now)
         self._transmit()
         self._tell()

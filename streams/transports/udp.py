@@ -140,21 +140,24 @@ class _Datagrams(Master, Slave):
         poll.register(self._bell, select.POLLIN)
         try:
             while True:
-                poll.poll()
+                most = _MOST
+                if not poll.poll(0):  # what comes after a pause goes onward without a look for more
+                    most = 1
+                    poll.poll()
                 if self._stopping:
                     return
-                self._receive()
+                self._receive(most)
         finally:
             self._close()
 
-    def _receive(self) -> None:
-        """Send onward what the kernel holds, up to one batch."""
+    def _receive(self, most: int) -> None:
+        """Send onward what the kernel holds, up to one batch of `most` datagrams or trains."""
         starts: list[int] = []
         sizes: list[int] = []
         if self._at + _ROOM > _SLAB:
             self._slab, self._at = np.empty(_SLAB, np.uint8), 0
         view, at = self._slab.data, self._at
-        for _ in range(_MOST):
+        for _ in range(most):
             if at + _ROOM > _SLAB:
                 break
             try:

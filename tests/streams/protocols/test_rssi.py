@@ -225,19 +225,41 @@ def test_a_busy_end_freezes_its_acknowledge_and_goes_on_later() -> None:
     wire = Wire().open()
     wire.server.set_busy(True)
     wire.send(0, *numbered(0, 10))
-    wire.run(5)
+    wire.run(30)
     assert wire.received[1] == numbered(0, 10)
     assert wire.client.remote_busy
     assert wire.client.under_way == 10
     assert all(header[2] == 100 for header in wire.headers(1)[1:])
     assert any(header[0] & BUSY for header in wire.headers(1))
     assert wire.client.counters.down == 0
-    assert wire.client.counters.retransmitted < 100  # probes, not one each 20 ms
+    assert wire.client.counters.retransmitted < 400  # probes, not one each 20 ms
     wire.server.set_busy(False)
     wire.run(0.01)
     assert (wire.client.remote_busy, wire.client.under_way) == (False, 0)
     assert (wire.client.counters.remote_busy, wire.server.counters.local_busy) == (1, 1)
     assert wire.received[1] == numbered(0, 10)
+
+
+def test_what_was_lost_meanwhile_is_sent_again_when_an_end_is_busy_no_more() -> None:
+    wire = Wire().open()
+    wire.server.set_busy(True)
+    wire.send(0, b"1")
+    wire.run(0.1)
+    good, wire.fate = wire.fate, lambda segment: []
+    wire.send(0, b"2")
+    wire.fate = good
+    wire.server.set_busy(False)
+    wire.run(0.03)
+    assert wire.received[1] == [b"1", b"2"]
+
+
+def test_an_answer_to_a_call_of_a_broken_link_opens_nothing() -> None:
+    wire = Wire().open()
+    answer = next(segment for at, segment in wire.log if at == 1)
+    wire.client.receive(encode(RST, 101, 100), wire.now)
+    wire.client.receive(answer, wire.now)
+    assert wire.client.state == "closed"
+    assert wire.client.counters.dropped == {"closed": 1}
 
 
 def test_a_busy_end_that_is_gone_is_noticed() -> None:

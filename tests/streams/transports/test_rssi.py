@@ -293,6 +293,26 @@ def test_a_cut_wire_lets_senders_go_and_comes_back(links: Links) -> None:
     assert links.at_server.wait(1)[-1] == b"back"
 
 
+def test_a_break_that_comes_together_with_frames_drops_and_counts_them(links: Links) -> None:
+    held, gate = threading.Event(), threading.Event()
+
+    class Gate(Slave):
+        def _acceptFrame(self, frame: Frame) -> None:
+            held.set()
+            assert gate.wait(WAIT_S)
+
+    links.client.transport() >> Gate()
+    links.to_server._sendFrame(Frame(b"1"))
+    assert held.wait(WAIT_S)  # the thread of the client stands in the gate
+    breaking = Master()
+    breaking >> links.client.transport()
+    breaking._sendFrame(Frame(encode(RST, 101, 100)))
+    links.to_server._sendBatch(numbered(0, 3))
+    gate.set()
+    eventually("all is counted", lambda: links.client.counters.dropped_total == 4)
+    assert links.client.counters.dropped == {"closed": 3, "unacknowledged": 1}
+
+
 def test_an_abort_leaves_nothing_waiting(links: Links) -> None:
     links.at_server.gate.clear()
     sender = threading.Thread(target=lambda: links.to_server._sendBatch(numbered(0, 2000)))
