@@ -134,6 +134,15 @@ def test_the_transport_says_how_frames_are_cut(version: int, limit: int, chunk: 
 
 
 @VERSIONS
+@pytest.mark.parametrize(("stated", "limit"), [(40, 1464), (1464, 40), (40, 0), (0, 40)])
+def test_the_smaller_limit_of_packets_counts(version: int, stated: int, limit: int, new_core: Any) -> None:
+    core, wire = new_core(version, maxPacket=stated), Wire(limit)
+    core.transport() >> wire
+    core.application(0)._acceptFrame(Frame(bytes(240)))
+    assert [packet.size for packet in wire.packets] == [33 if version == 1 else 40] * 10
+
+
+@VERSIONS
 def test_buffers_of_a_pool_are_packets(version: int, new_core: Any) -> None:
     core, plain = new_core(version), Slave()
     plain.setFixedSize(512)
