@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sapwood.devices.board.firmware import FrontEndFirmware
     from sapwood.devices.datareceiver import DataReceiver
     from sapwood.devices.datawriter import DataWriter
+    from sapwood.devices.network import UdpRssiPack
     from sapwood.devices.prbs import PrbsPair, PrbsRx, PrbsTx
     from sapwood.devices.reader import StreamReader
     from sapwood.devices.runcontrol import RunControl
@@ -39,6 +40,7 @@ __all__ = [
     "StreamReader",
     "StreamVariable",
     "StreamWriter",
+    "UdpRssiPack",
     "Variable",
 ]
 
@@ -61,6 +63,7 @@ __getattr__ = lazy_exports(
         "StreamReader": "sapwood.devices.reader",
         "StreamVariable": "sapwood.devices.variable",
         "StreamWriter": "sapwood.devices.writer",
+        "UdpRssiPack": "sapwood.devices.network",
         "Variable": "sapwood.devices.variable",
     },
 )

@@ -38,6 +38,7 @@ MODULES: dict[str, dict[str, str]] = {
     "pyrogue.interfaces": {"sapwood.memory": "OsCommandMemorySlave"},
     "pyrogue.interfaces.simulation": {"sapwood.memory": "MemEmulate"},
     "pyrogue.interfaces.stream": {"sapwood.devices": "Fifo Variable"},
+    "pyrogue.protocols": {"sapwood.devices": "UdpRssiPack"},
     "pyrogue.utilities": {},
     "pyrogue.utilities.fileio": {
         "sapwood.compat.writerdevice": "StreamWriter",

@@ -1,0 +1,220 @@
+"""`UdpRssiPack`: the stack that firmware speaks, as a device of the tree."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from sapwood.devices import UdpRssiPack
+from sapwood.devices.packetlink import PacketLink
+from sapwood.errors import DeviceError, SapwoodError
+from sapwood.memory import SrpV3, SrpV3Emulation
+from sapwood.streams import Fifo, Frame, FrameBatch, Master, Slave, streamConnectBiDir
+from sapwood.tree import Device, RemoteVariable, Root
+
+HOST = "127.0.0.1"
+
+
+class Firmware:
+    """The far end: emulated registers at TDEST 0, a source at TDEST 1."""
+
+    def __init__(self, port: int = 0, *, version: int = 2, jumbo: bool = False) -> None:
+        self.link = PacketLink(port, HOST, jumbo=jumbo, packVer=version, server=True)
+        self.registers = SrpV3Emulation()
+        self.source = Master()
+        streamConnectBiDir(self.registers, self.link.packetizer.application(0))
+        self.source >> self.link.packetizer.application(1)
+        self.link._start()
+
+    def stop(self) -> None:
+        self.link._stop()
+        self.registers._stop()
+
+
+class Faulty(Slave):
+    def _acceptFrame(self, _frame: Frame) -> None:
+        raise RuntimeError("no")
+
+
+@pytest.fixture
+def firmware(request: pytest.FixtureRequest) -> Iterator[Firmware]:
+    made = Firmware(**getattr(request, "param", {}))
+    yield made
+    made.stop()
+
+
+def tree(pack: UdpRssiPack) -> Root:
+    registers = SrpV3()
+    streamConnectBiDir(registers, pack.application(0))
+    root = Root(name="top", pollEn=False, timeout=5.0)
+    root.addInterface(registers)
+    root.add(pack)
+    root.add(Device(name="Fpga", memBase=registers))
+    root.Fpga.add(RemoteVariable(name="Words", offset=0, numValues=64, valueBits=32, valueStride=32))
+    return root
+
+
+@pytest.mark.parametrize(
+    "firmware",
+    [{"version": 1}, {"version": 2}, {"version": 2, "jumbo": True}],
+    indirect=True,
+    ids=["V1", "V2", "jumbo"],
+)
+def test_registers_and_data_come_over_the_network(
+    firmware: Firmware, sink: Any, request: pytest.FixtureRequest
+) -> None:
+    wanted = request.node.callspec.params["firmware"]
+    pack = UdpRssiPack(
+        name="Net", port=firmware.link.port, packVer=wanted["version"], jumbo=wanted.get("jumbo", False)
+    )
+    pack.application(1) >> sink
+    with tree(pack) as root:
+        root.Fpga.Words.set(list(range(64)))
+        assert root.Fpga.Words.get().tolist() == list(range(64))
+        payloads = [bytes([number]) * 5000 for number in range(20)]
+        firmware.source._sendBatch(FrameBatch.gather([Frame(one) for one in payloads]))
+        sink.await_frames(20)
+        assert pack.rssiOpen.get()
+        assert pack.curMaxSegment.get() == (8964 if wanted.get("jumbo") else 1464)
+        assert pack.rssiDownCount.get() == pack.rssiDropCount.get() == 0
+    assert sink.payloads() == payloads
+
+
+def test_what_came_is_taken_before_the_tree_stops(firmware: Firmware, sink: Any) -> None:
+    pack = UdpRssiPack(name="Net", port=firmware.link.port, packVer=2)
+    pack.application(1) >> Fifo(policy="block") >> sink
+    payloads = [bytes([number]) * 3000 for number in range(100)]
+    with tree(pack):
+        firmware.source._sendBatch(FrameBatch.gather([Frame(one) for one in payloads]))
+        assert firmware.link.rssi._quiesce(time.monotonic() + 20), "the tree has it, says its acknowledge"
+    assert sink.payloads() == payloads
+
+
+def test_what_was_sent_arrives_before_the_tree_stops(firmware: Firmware, sink: Any) -> None:
+    pack = UdpRssiPack(name="Net", port=firmware.link.port, packVer=2)
+    source = Master()
+    source >> pack.application(3)
+    firmware.link.packetizer.application(3) >> sink
+    payloads = [bytes([number]) * 3000 for number in range(100)]
+    with tree(pack):
+        source._sendBatch(FrameBatch.gather([Frame(one) for one in payloads]))
+    sink.await_frames(100)
+    assert sink.payloads() == payloads
+
+
+def test_a_tree_starts_again_after_a_stop(firmware: Firmware) -> None:
+    root = tree(UdpRssiPack(name="Net", port=firmware.link.port, packVer=2))
+    for value in (1, 2):
+        with root:
+            root.Fpga.Words.set([value] * 64)
+            assert root.Fpga.Words.get().tolist() == [value] * 64
+        assert not root.Net.rssiOpen.get()
+
+
+def test_commands_close_and_open_the_link(firmware: Firmware, await_true: Callable[..., Any]) -> None:
+    with tree(UdpRssiPack(name="Net", port=firmware.link.port, packVer=2)) as root:
+        root.Net.stop()
+        assert not root.Net.rssiOpen.get()
+        root.Net.start()
+        await_true(root.Net.rssiOpen.get, "link open again")
+        root.Fpga.Words.set(list(range(64)))
+
+
+def test_counters_start_again_from_zero(firmware: Firmware, await_true: Callable[..., Any]) -> None:
+    with tree(UdpRssiPack(name="Net", port=firmware.link.port, packVer=2)) as root:
+        firmware.link._stop()
+        await_true(root.Net.rssiDownCount.get, "link down")
+        root.countReset()
+        assert root.Net.rssiDownCount.get() == 0
+
+
+def test_settings_are_those_of_the_link(firmware: Firmware) -> None:
+    defaults = {"locMaxBuffers": 8, "locRetranTout": 33}
+    pack = UdpRssiPack(name="Net", port=firmware.link.port, packVer=2, defaults=defaults)
+    with tree(pack) as root:
+        assert (root.Net.locMaxBuffers.get(), root.Net.curMaxBuffers.get()) == (8, 8)
+        assert root.Net.curRetranTout.get() == 33
+        root.Net.locCumAckTout.set(7)
+        assert pack._link.rssi.getLocCumAckTout() == 7
+        with pytest.raises(SapwoodError):
+            root.Net.locMaxCumAck.set(0)
+        assert root.Net.locTryPeriod.get() == 100
+
+
+def test_status_is_polled_and_described() -> None:
+    pack = UdpRssiPack(name="Net", port=1, pollInterval=3)
+    assert pack.rssiOpen.pollInterval == pack.curMaxCumAck.pollInterval == 3
+    assert pack.locBusy.hidden
+    assert not pack.locBusyCnt.hidden
+    assert pack.locNullTout.units == "ms"
+    assert pack.rssiOpen.mode == "RO"
+    assert pack.locMaxRetran.mode == "RW"
+
+
+def test_a_board_that_is_off_fails_the_start_in_time() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind((HOST, 0))
+        port = silent.getsockname()[1]
+        root = tree(UdpRssiPack(name="Net", port=port, waitTimeout=0.2))
+        with pytest.raises(DeviceError, match=f"No RSSI link with {HOST}:{port}"):
+            root.start()
+        assert not root.running
+        assert root.Net._link._udp is None
+
+
+def test_without_wait_the_tree_starts_before_the_board(await_true: Callable[..., Any]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind((HOST, 0))
+        port = free.getsockname()[1]
+    with tree(UdpRssiPack(name="Net", port=port, packVer=2, wait=False)) as root:
+        assert not root.Net.rssiOpen.get()
+        late = Firmware(port)
+        try:
+            await_true(root.Net.rssiOpen.get, "link open")
+            root.Fpga.Words.set(list(range(64)))
+        finally:
+            late.stop()
+
+
+def test_a_sink_that_fails_leaves_the_registers_alone(
+    firmware: Firmware, await_true: Callable[..., Any]
+) -> None:
+    pack = UdpRssiPack(name="Net", port=firmware.link.port, packVer=2)
+    pack.application(1) >> Faulty()
+    with tree(pack) as root:
+        firmware.source._sendFrame(Frame(b"1234"))
+        await_true(lambda: pack.application(1).queue.lastError, "the sink's error")
+        root.Fpga.Words.set(list(range(64)))
+        assert root.Fpga.Words.get().tolist() == list(range(64))
+
+
+def test_both_ends_may_be_trees(sink: Any) -> None:
+    far = UdpRssiPack(name="Far", port=0, packVer=2, server=True)
+    source = Master()
+    source >> far.application(5)
+    board = Root(name="board", pollEn=False)
+    board.add(far)
+    with board:
+        near = UdpRssiPack(name="Near", port=far.port, packVer=2)
+        near.application(5) >> sink
+        root = Root(name="top", pollEn=False)
+        root.add(near)
+        with root:
+            source._sendFrame(Frame(b"hello"))
+            sink.await_frames(1)
+    assert sink.payloads() == [b"hello"]
+
+
+def test_unknown_packetizer_is_refused() -> None:
+    with pytest.raises(DeviceError, match="version of the packetizer"):
+        UdpRssiPack(name="Net", port=1, packVer=3)
+
+
+def test_nothing_is_opened_before_the_start() -> None:
+    server = UdpRssiPack(name="Net", port=0, server=True)
+    assert server.port == 0
+    assert server._link._udp is None
