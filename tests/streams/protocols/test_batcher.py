@@ -183,6 +183,7 @@ TAIL = bytes.fromhex("0800000001000002")
 REFUSED = [
     (1, b"", "size"),
     (1, b"\x21" + bytes(14), "size"),
+    (1, b"\x01" + bytes(14), "size"),
     (1, b"\x31" + bytes(22), "size"),  # 16 byte words: header and tail take 32
     (1, b"\x22" + bytes(31), "version"),
     (1, b"\x61" + bytes(200), "width"),
@@ -217,6 +218,15 @@ def test_errored_superframes_are_dropped(stage: Any) -> None:
     unit._acceptBatch(FrameBatch.gather([whole, whole]))
     assert unit.counters.dropped == {"error": 3}
     assert [one[3] for one in sink.got] == ["error"] * 3
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_narrow_words_are_not_inverted(code: int) -> None:
+    stage, sink = InverterV1(), Sink()
+    stage >> sink
+    stage._acceptFrame(combine(FrameBatch.gather([Frame(bytes(30))]), 1, code, 0))
+    assert stage.counters.dropped == {"width": 1}
+    assert [one[3] for one in sink.got] == ["width"]
 
 
 @given(frames=some_frames, kind=st.sampled_from([kind for kind in KINDS if kind[0] == 2 or kind[1] >= 2]))
