@@ -207,8 +207,8 @@ class Reassembly:
     def _fits(self, run: Run) -> bool:
         return self._held + run.pieces.nbytes <= self._limit
 
-    def _take(self, state: Partial, run: Run, *, number: int, index: int = 0) -> list[Event]:
-        """Take packets in order; `number` and `index` are those of the last one."""
+    def _take(self, state: Partial, run: Run, *, number: int, index: int = 0, crc: int = 0) -> list[Event]:
+        """Take packets in order; `number`, `index` and `crc` are those of the last one."""
         ends = np.flatnonzero(run.ends)
         stop = int(ends[-1]) + 1 if len(ends) else 0
         state.skipping = False
@@ -226,7 +226,7 @@ class Reassembly:
                 dest, first = int(run.dest[stop]), int(run.first[stop])
                 state.open, state.dest, state.first, state.index = True, dest, first, index
             self._append(state, run.part(stop, len(run.ends)))
-            state.number = number + 1
+            state.number, state.crc = number + 1, crc
         return events
 
     def _append(self, state: Partial, run: Run) -> None:

@@ -199,20 +199,22 @@ class DecoderV2(Reassembly):
         fresh = np.concatenate(([not state.open], run.ends[:-1]))
         wanted = np.where(fresh, 0, np.concatenate(([state.number], number[:-1] + 1)) & _NUMBER_MASK)
         regular = bool(((number == wanted) & (starts == fresh)).all()) and self._fits(run)
-        if regular and (not self._crc or self._sums_match(state, packets, starts, tail)):
-            return self._take(state, run, number=int(number[-1]))
+        crc = self._matching_sum(state, packets, starts, tail) if regular else None
+        if crc is not None:
+            return self._take(state, run, number=int(number[-1]), crc=crc)
         return [event for packet in packets.frames() for event in self.frame(packet)]
 
-    def _sums_match(
+    def _matching_sum(
         self, state: Partial, packets: FrameBatch, starts: NDArray[np.bool_], tail: NDArray[np.uint64]
-    ) -> bool:
-        """Compare all checksums; on success the state's goes on from the last."""
+    ) -> int | None:
+        """Return the checksum of the last packet, None when one of them is wrong; 0 without checking."""
+        if not self._crc:
+            return 0
         data, running = packets.payload.data, state.crc
         begins, ends = packets.start.tolist(), (packets.start + packets.size - _CRC).tolist()
         sums = (tail >> 32).astype(np.uint32).byteswap().tolist()
         for begin, end, anew, wanted in zip(begins, ends, starts.tolist(), sums, strict=True):
             running = _checksum(data[begin:end], 0 if anew else running)
             if running != wanted:
-                return False
-        state.crc = running
-        return True
+                return None
+        return running

@@ -428,3 +428,13 @@ def test_frames_have_no_channel_but_the_time_of_their_first_packet(version: int,
     times = np.arange(len(packets)) + 100
     [(dest, found)] = reader.batch(packets.replace(channel=7, time=times))
     assert (dest, found.channel.tolist(), found.time.tolist()) == (3, [0, 0], [100, 100 + per_frame])
+
+
+@VERSIONS
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_batches_that_end_one_carried_frame_and_begin_another(version: int, cut: int) -> None:
+    coder, reader = encoder(version), decoder(version)
+    packets = coder.batch(FrameBatch.gather([Frame(bytes([n]) * 60) for n in range(12)]), 0, LIMIT)
+    events = [event for at in range(0, len(packets), cut) for event in reader.batch(packets[at : at + cut])]
+    frames, gaps = split_events(events)
+    assert ([data for _, data, _, _ in frames], gaps) == ([bytes([n]) * 60 for n in range(12)], [])
