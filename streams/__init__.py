@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sapwood.streams.filter import Filter
     from sapwood.streams.prbs import Prbs
     from sapwood.streams.ratedrop import RateDrop
+    from sapwood.streams.zip import StreamUnZip, StreamZip
 
 __all__ = [
     "Fifo",
@@ -40,6 +41,8 @@ __all__ = [
     "Slave",
     "StageCounters",
     "StreamEnd",
+    "StreamUnZip",
+    "StreamZip",
     "connect",
     "disconnect",
     "downstream",
@@ -55,5 +58,7 @@ __getattr__ = lazy_exports(
         "Filter": "sapwood.streams.filter",
         "Prbs": "sapwood.streams.prbs",
         "RateDrop": "sapwood.streams.ratedrop",
+        "StreamUnZip": "sapwood.streams.zip",
+        "StreamZip": "sapwood.streams.zip",
     },
 )

@@ -55,8 +55,6 @@ ADVICE = {
     "rogue.interfaces.stream.Buffer": "A frame is one piece of memory here: use its read, write and getNumpy",
     "rogue.interfaces.stream.Pool": "A frame is made by the master's _reqFrame(size), there is no pool",
     "rogue.protocols.xilinx": _DRIVER,
-    "rogue.utilities.StreamUnZip": "Write a slave that unpacks with the module bz2",
-    "rogue.utilities.StreamZip": "Write a slave that packs with the module bz2",
 }
 
 

@@ -71,7 +71,7 @@ MODULES: dict[str, dict[str, str]] = {
         "sapwood.streams.protocols": "Cmd",
     },
     "rogue.protocols.udp": {"sapwood.streams.transports.udp": "Client Server"},
-    "rogue.utilities": {"sapwood.streams": "Prbs"},
+    "rogue.utilities": {"sapwood.streams": "Prbs StreamUnZip StreamZip"},
     "rogue.utilities.fileio": {
         "sapwood.compat.writer": "StreamWriter",
         "sapwood.fileio": "StreamReader StreamWriterChannel",
