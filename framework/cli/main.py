@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from sapwood import __version__
+from sapwood.cli.board import board
 from sapwood.cli.demo import demo
 from sapwood.cli.failure import FailingGroup
 from sapwood.cli.file import file
@@ -33,10 +34,10 @@ __all__ = ["cli", "main"]
 def cli(context: click.Context, debug: bool) -> None:
     """Device control and data acquisition: run a tree, record its streams, read the files."""
     context.obj = debug
-    log_to_stderr(debug, serving=context.invoked_subcommand == run.name)
+    log_to_stderr(debug, serving=context.invoked_subcommand in (run.name, board.name))
 
 
-for command in (demo, run, record, tree, get, set_value, execute, watch, shell, file):
+for command in (demo, run, board, record, tree, get, set_value, execute, watch, shell, file):
     cli.add_command(command)
 
 

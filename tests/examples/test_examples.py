@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
+from sapwood.devices import FrontEndFirmware
+from sapwood.devices.board.wire import FrontEndWire
 from sapwood.fileio import open as open_recording
 from sapwood.remote import RemoteServer
 
@@ -48,6 +51,7 @@ def test_these_are_all_examples() -> None:
         "operator_root",
         "read_with_numpy",
         "remote_runs",
+        "wire_root",
     }
 
 
@@ -137,6 +141,42 @@ def test_custom_stage_takes_frames_of_several_sizes() -> None:
 @pytest.mark.parametrize("name", ["AcquisitionRoot"])
 def test_operator_root_is_a_target_of_run(tmp_path: Path, name: str) -> None:
     target = f"{EXAMPLES / 'operator_root.py'}:{name}"
+    done = subprocess.run(
+        [sys.executable, "-m", "sapwood", "run", target, "--port", "0", "--for", "0.1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=True,
+    )
+    assert done.stdout.startswith("Serving Top at 127.0.0.1:")
+    assert done.stderr == ""
+
+
+@pytest.fixture
+def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[FrontEndWire]:
+    """A board on the network that ``wire_root`` finds."""
+    wire = FrontEndWire(FrontEndFirmware(3))
+    wire._start()
+    monkeypatch.setenv("BOARD", f"127.0.0.1:{wire.port}")
+    yield wire
+    wire._stop()
+
+
+def test_wire_root_records_a_board_on_the_network(board: FrontEndWire, tmp_path: Path) -> None:
+    assert _run("wire_root", "run1.dat", cwd=tmp_path).startswith("run1.dat: ")
+    with open_recording(tmp_path / "run1.dat") as reader:
+        info = reader.info()
+        frames = reader.read()
+    assert set(info["channels"]) == {"1", "2", "3", "255"}
+    assert info["config"]["Top"]["Board"]["Ch[0]"]["Rate"] == 2000
+    sent = board.firmware.channels[0].frames
+    assert sent > 100
+    assert 0 < np.count_nonzero(frames.channel == 1) <= sent
+
+
+def test_wire_root_is_a_target_of_run(board: FrontEndWire, tmp_path: Path) -> None:
+    target = f"{EXAMPLES / 'wire_root.py'}:WireRoot"
     done = subprocess.run(
         [sys.executable, "-m", "sapwood", "run", target, "--port", "0", "--for", "0.1"],
         cwd=tmp_path,
