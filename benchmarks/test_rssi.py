@@ -28,10 +28,10 @@ class Sink(Slave):
         self.frames = self.wrong = 0
         self.news = threading.Condition()
 
-    def _acceptFrame(self, frame: Frame) -> None:  # noqa: N802
+    def _acceptFrame(self, frame: Frame) -> None:
         self._acceptBatch(FrameBatch(frame.buffer, 0, frame.size))
 
-    def _acceptBatch(self, batch: FrameBatch) -> None:  # noqa: N802
+    def _acceptBatch(self, batch: FrameBatch) -> None:
         with self.news:
             expected = (self.frames + np.arange(len(batch))) & 0xFF
             self.wrong += int((batch.payload[batch.start] != expected).sum())
@@ -47,11 +47,11 @@ class Lossy(Master, Slave):
         Slave.__init__(self)
         self._loss, self._random = loss, np.random.default_rng(seed)
 
-    def _acceptFrame(self, frame: Frame) -> None:  # noqa: N802
+    def _acceptFrame(self, frame: Frame) -> None:
         if self._random.random() >= self._loss:
             self._sendFrame(frame)
 
-    def _acceptBatch(self, batch: FrameBatch) -> None:  # noqa: N802
+    def _acceptBatch(self, batch: FrameBatch) -> None:
         keep = self._random.random(len(batch)) >= self._loss
         self._sendBatch(batch if keep.all() else batch[keep])
 

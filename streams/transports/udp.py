@@ -117,7 +117,7 @@ class _Datagrams(Master, Slave):
                 return
             self._stopping = True
             worker = self._worker
-        self._ringer.send(b"!")
+            self._ringer.send(b"!")  # under the lock: the thread, once it saw the flag, closes this end too
         if worker is not None and worker is not threading.current_thread():
             worker.join(_JOIN_S)
             if worker.is_alive():
@@ -129,8 +129,9 @@ class _Datagrams(Master, Slave):
     close = _stop
 
     def _close(self) -> None:
-        for one in (self._socket, self._bell, self._ringer):
-            one.close()
+        with self._life:
+            for one in (self._socket, self._bell, self._ringer):
+                one.close()
 
     # ------------------------------------------------------------ in
 

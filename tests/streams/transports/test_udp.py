@@ -292,3 +292,14 @@ def test_a_million_bytes_keep_their_places(ends: Ends) -> None:
         ends.to_server._sendFrame(Frame(bytes([number & 0xFF]) * 8000))
         assert have.acquire(timeout=WAIT_S)
     assert all(set(bytes(frame)) == {number & 0xFF} for number, frame in enumerate(frames))
+
+
+def test_a_thread_that_ends_by_itself_does_not_break_the_stop() -> None:
+    for _ in range(200):
+        server = udp.Server(0, False)
+        client = udp.Client("127.0.0.1", server.getPort(), False)
+        server >> Slave()
+        for _ in range(3):  # the thread is awake, and may see the flag before it is rung for
+            client._acceptFrame(Frame(b"x"))
+        server._stop()
+        client._stop()
