@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -84,13 +85,48 @@ def test_registers_and_data_come_over_the_network(
     assert sink.payloads() == payloads
 
 
-def test_what_came_is_taken_before_the_tree_stops(firmware: Firmware, sink: Any) -> None:
-    pack = UdpRssiPack(name="Net", port=firmware.link.port, packVer=2)
-    pack.application(1) >> Fifo(policy="block") >> sink
+class Gate(Device):
+    """Holds a sink until the sources of the tree have stopped; notes what it has when devices stop."""
+
+    def __init__(self, sink: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.open = threading.Event()
+        self.sink = sink
+        self.frames = 0
+
+    def _quiesce(self, deadline: float) -> None:
+        self.open.set()
+        super()._quiesce(deadline)
+
+    def _stop(self) -> None:
+        self.frames = self.sink.frames()
+        super()._stop()
+
+
+class Held(Fifo):
+    """A queue that sends nothing before the gate is open."""
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__(policy="block")
+        self.gate = gate
+
+    def _forward(self, item: Any) -> None:
+        assert self.gate.open.wait(20)
+        super()._forward(item)
+
+
+def test_what_came_is_taken_before_devices_stop(firmware: Firmware, sink: Any) -> None:
+    gate = Gate(sink, name="Gate")
+    root = Root(name="top", pollEn=False)
+    root.add(gate)
+    root.add(UdpRssiPack(name="Net", port=firmware.link.port, packVer=2))
+    root.Net.application(1) >> Held(gate) >> sink
     payloads = [bytes([number]) * 3000 for number in range(100)]
-    with tree(pack):
-        firmware.source._sendBatch(FrameBatch.gather([Frame(one) for one in payloads]))
+    with root:
+        for one in payloads:
+            firmware.source._sendFrame(Frame(one))
         assert firmware.link.rssi._quiesce(time.monotonic() + 20), "the tree has it, says its acknowledge"
+    assert gate.frames == 100
     assert sink.payloads() == payloads
 
 
