@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -240,7 +241,7 @@ def test_a_recorder_that_faults(top: Top, await_true):
     top.Run.startRun()
     top.send(2)
     top.disk.full = True
-    with pytest.raises(RecorderFault):
+    with contextlib.suppress(RecorderFault):  # told once: an update record may have been told already
         top.send()
     await_true(lambda: top.Run.runState.valueDisp() == "Fault")
     await_true(lambda: not top.Run.sequence.active)
