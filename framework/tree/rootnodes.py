@@ -18,13 +18,31 @@ if TYPE_CHECKING:
 __all__ = ["add_commands", "add_variables"]
 
 
+_NOT_SAVED = ["NoStream", "NoSql", "NoState"]
+
+
 def _local_time(stamp: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(stamp))
 
 
 def add_variables(root: Root, *, pollEn: bool) -> None:
     """Add the status variables."""
-    log = root._systemLog
+    _add_origin(root)
+    _add_log(root)
+    _add_switches(root)
+    _add_clock(root)
+    root.add(
+        LocalVariable(
+            name="PollEn",
+            value=pollEn,
+            groups=_NOT_SAVED,
+            localSet=lambda value: root._poller.enable(value),
+            description="Read the polled variables",
+        )
+    )
+
+
+def _add_origin(root: Root) -> None:
     root.add(
         LocalVariable(
             name="RogueVersion", value=sapwood.__version__, mode="RO", description="Version of Sapwood"
@@ -38,7 +56,10 @@ def add_variables(root: Root, *, pollEn: bool) -> None:
             description="Folder that Sapwood was loaded from",
         )
     )
-    hidden_log = ["NoStream", "NoSql", "NoState"]
+
+
+def _add_log(root: Root) -> None:
+    log = root._systemLog
     root.add(
         LocalVariable(
             name="SystemLog",
@@ -46,7 +67,7 @@ def add_variables(root: Root, *, pollEn: bool) -> None:
             typeStr="str",
             mode="RO",
             hidden=True,
-            groups=hidden_log,
+            groups=_NOT_SAVED,
             description="Newest log records, a JSON list",
         )
     )
@@ -61,6 +82,9 @@ def add_variables(root: Root, *, pollEn: bool) -> None:
             description="Newest log record, a JSON object",
         )
     )
+
+
+def _add_switches(root: Root) -> None:
     root.add(
         LocalVariable(
             name="ForceWrite",
@@ -77,6 +101,9 @@ def add_variables(root: Root, *, pollEn: bool) -> None:
             description="Call initialize() after a configuration was loaded",
         )
     )
+
+
+def _add_clock(root: Root) -> None:
     root.add(
         LocalVariable(
             name="Time",
@@ -94,19 +121,10 @@ def add_variables(root: Root, *, pollEn: bool) -> None:
             name="LocalTime",
             value="",
             mode="RO",
-            groups=hidden_log,
+            groups=_NOT_SAVED,
             dependencies=[clock],
             linkedGet=lambda: _local_time(clock.value()),
             description="Local time",
-        )
-    )
-    root.add(
-        LocalVariable(
-            name="PollEn",
-            value=pollEn,
-            groups=hidden_log,
-            localSet=lambda value: root._poller.enable(value),
-            description="Read the polled variables",
         )
     )
 

@@ -354,15 +354,15 @@ def _variables(changed: Iterable[BaseVariable | Block], *, everything: bool) -> 
 def _with_followers(changed: Variables) -> Variables:
     """Return `changed` with the variables that follow them, and those that follow these, at the end."""
     found: Variables | None = None
-    todo = [variable for variable in changed if variable._followers]
-    while todo:
+    pending = [variable for variable in changed if variable._followers]
+    while pending:
         if found is None:
             found = dict(changed)
-        reached = [follower for variable in todo for follower in variable._followers]
-        todo = []
+        reached = [follower for variable in pending for follower in variable._followers]
+        pending = []
         for follower in reached:
             if follower not in found:
                 if follower._updateNotify:
                     found[follower] = None
-                todo.append(follower)
+                pending.append(follower)
     return changed if found is None else found
