@@ -1,0 +1,1 @@
+"""AstroPix files: readouts, hits and their tables."""

@@ -1,0 +1,1 @@
+"""Indexed container files (ICF, also called SOF) of SSDAQ."""

@@ -1,0 +1,1 @@
+"""LH5: LEGEND's conventions for HDF5."""

@@ -1,0 +1,1 @@
+"""PyMoDAQ's HDF5 files: saver, data layer, readers."""

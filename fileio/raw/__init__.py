@@ -1,0 +1,1 @@
+"""Raw streams of digitiser DAQs, decoded into tables."""

@@ -1,0 +1,1 @@
+"""Slow-signal monitor files of SSDAQ."""
