@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sapwood.fileio.formats import CHUNK_BYTES, PathLike, Reader, Sink
+from sapwood.errors import FormatError
+from sapwood.fileio.formats import CHUNK_BYTES, Format, PathLike, Reader, Sink
 from sapwood.fileio.partfile import complete_file
 from sapwood.fileio.registry import by_ending, open
+from sapwood.fileio.table import FRAMES, TableInfo
 
-__all__ = ["convert", "pump"]
+__all__ = ["chosen_tables", "convert", "pump"]
 
 
 def convert(
@@ -19,6 +21,7 @@ def convert(
     progress: Callable[[int, int], None] | None = None,
     *,
     overwrite: bool = False,
+    tables: Sequence[str] | None = None,
     **options: Any,
 ) -> int:
     """Write the recording `src` as `dst`, in the format that the ending of `dst` stands for.
@@ -36,6 +39,9 @@ def convert(
         Called after each chunk with the rows done and the rows in all.
     overwrite
         Replace an existing `dst`.
+    tables
+        Names of the tables to write; all that hold data of their own when left out, for files
+        that take only frames the table ``frames``.
     options
         For opening `src`, such as ``single=True``.
 
@@ -55,9 +61,10 @@ def convert(
     """
     target = by_ending(dst)
     with open(src, format, **options) as reader, complete_file(dst, overwrite=overwrite) as part:
-        sink = target.create(part, tables=reader.tables())
+        wanted = chosen_tables(reader, target, tables)
+        sink = target.create(part, tables=wanted)
         try:
-            rows = pump(reader, sink, progress)
+            rows = pump(reader, sink, progress, wanted)
             sink.sync()
             sink.close()
         except BaseException:
@@ -66,12 +73,36 @@ def convert(
     return rows
 
 
-def pump(reader: Reader, sink: Sink, progress: Callable[[int, int], None] | None = None) -> int:
-    """Write all tables of `reader` into `sink`; return the rows written."""
-    tables = reader.tables()
-    total = sum(table.rows for table in tables)
+def chosen_tables(reader: Reader, target: Format, names: Sequence[str] | None) -> Sequence[TableInfo]:
+    """Return the tables of `reader` that go into a file of format `target`.
+
+    Raises
+    ------
+    FormatError
+        For a name that is none of its tables.
+    """
+    there = {table.name: table for table in reader.tables()}
+    if names is None:
+        if target.frames_only and FRAMES in there:
+            return [there[FRAMES]]
+        return [table for table in there.values() if not table.view]
+    for name in names:
+        if name not in there:
+            raise FormatError(f"There is no table {name!r}", expected=", ".join(there))
+    return [there[name] for name in names]
+
+
+def pump(
+    reader: Reader,
+    sink: Sink,
+    progress: Callable[[int, int], None] | None = None,
+    tables: Sequence[TableInfo] | None = None,
+) -> int:
+    """Write `tables` of `reader`, all when left out, into `sink`; return the rows written."""
+    wanted = reader.tables() if tables is None else tables
+    total = sum(table.rows for table in wanted)
     done = 0
-    for table in tables:
+    for table in wanted:
         for chunk in reader.chunks(table.name, nbytes=CHUNK_BYTES):
             sink.write(chunk)
             done += len(chunk)

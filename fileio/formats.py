@@ -143,6 +143,7 @@ class Format(Protocol):
 
     name: str
     endings: tuple[str, ...] = ()
+    frames_only: bool = False  # its files take the table ``frames`` and nothing else
 
     def detect(self, head: bytes, path: str) -> int:
         """Return NO, PLAUSIBLE or MAGIC for a file that begins with `head`."""

@@ -151,14 +151,22 @@ class ColumnInfo:
 
 @dataclass(frozen=True, slots=True)
 class TableInfo:
-    """What a reader will yield under `name`: `rows` in all, and its columns."""
+    """What a reader will yield under `name`: `rows` in all, and its columns.
+
+    Parameters
+    ----------
+    view
+        The same data as another table, seen differently (records as ``frames`` beside the columns
+        that they hold): conversions leave it out unless it is asked for.
+    """
 
     name: str
     rows: int
     columns: Mapping[str, ColumnInfo] = field(default_factory=dict)
+    view: bool = False
 
     @classmethod
-    def of_frames(cls, frames: int, payload_bytes: int) -> TableInfo:
+    def of_frames(cls, frames: int, payload_bytes: int, *, view: bool = False) -> TableInfo:
         """Return the description of the table ``frames`` with so many rows and payload bytes."""
         columns = {
             "channel": ColumnInfo(np.dtype(np.uint8)),
@@ -167,4 +175,4 @@ class TableInfo:
             "time": ColumnInfo(np.dtype(np.int64)),
             "payload": ColumnInfo(np.dtype(np.uint8), values=payload_bytes),
         }
-        return cls(FRAMES, frames, columns)
+        return cls(FRAMES, frames, columns, view)

@@ -27,6 +27,7 @@ class RogueFormat(Format):
 
     name = "rogue"
     endings = (".dat",)
+    frames_only = True
 
     def detect(self, head: bytes, path: str) -> int:
         """Return PLAUSIBLE when the records chain from byte 0; a torn tail is allowed.

@@ -19,7 +19,8 @@ __all__ = ["CSV", "CsvFormat", "CsvSink"]
 class CsvSink:
     """Writes one table as text.
 
-    One-dimensional columns become fields of their name. A ragged column becomes its ``start``,
+    One-dimensional columns become fields of their name, columns of several dimensions one field
+    for each element, ``name[0]``, ``name[1]`` or ``name[0,1]``. A ragged column becomes its ``start``,
     the byte of the source file where the values of the row begin, and its ``size``; when
     a table has several, they are called ``<column>_start`` and ``<column>_size``. The values
     themselves are not written.
@@ -42,14 +43,20 @@ class CsvSink:
         Raises
         ------
         FileError
-            When it is not the table that was begun with, or has columns of several dimensions.
+            When it is not the table that was begun with.
         """
         fields = self._fields(table)
         if self._table is None:
             self._table = table.name
             self._writer.writerow(fields)
         elif self._table != table.name:
-            raise FileError("A CSV file holds one table", expected=self._table, seen=table.name)
+            raise FileError(
+                "A CSV file holds one table",
+                file=self._path,
+                expected=self._table,
+                seen=table.name,
+                hint="Name the table to write.",
+            )
         self._writer.writerows(zip(*fields.values(), strict=True))
 
     def _fields(self, table: Table) -> dict[str, list[Any]]:
@@ -61,14 +68,11 @@ class CsvSink:
                 prefix = f"{name}_" if several else ""
                 fields[f"{prefix}start"] = (column.start * column.values.itemsize + base).tolist()
                 fields[f"{prefix}size"] = column.size.tolist()
-            elif column.values.ndim == 1:
-                fields[name] = np.asarray(column.values).tolist()
             else:
-                raise FileError(
-                    f"Column {name} cannot be written as CSV",
-                    expected="one dimension",
-                    seen=column.values.shape,
-                )
+                values = np.asarray(column.values)
+                for index in np.ndindex(values.shape[1:]):
+                    place = f"[{','.join(map(str, index))}]" if index else ""
+                    fields[name + place] = values[(slice(None), *index)].tolist()
         return fields
 
     def sync(self) -> None:

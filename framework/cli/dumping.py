@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sapwood.fileio.formats import Reader
     from sapwood.streams import Frame
 
-__all__ = ["print_record", "record_facts", "records"]
+__all__ = ["print_record", "print_row", "record_facts", "records", "rows"]
 
 HEX_ROW = 16  # bytes of a line in hex
 TEXT_LINE = 8  # bytes that a line of text counts for
@@ -61,6 +61,34 @@ def print_record(index: int, time_ns: int, frame: Frame, most: int) -> None:
         rest = f"{len(payload) - most} more bytes"
     if rest:
         click.echo(click.style(f"    ... {rest}", dim=True))
+
+
+def rows(reader: Reader, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number of each row of `table` and its values by column."""
+    index = 0
+    for chunk in reader.chunks(table):
+        for row in range(len(chunk)):
+            yield index, {name: chunk[name][row] for name in chunk}
+            index += 1
+
+
+def print_row(table: str, index: int, row: dict[str, Any], most: int) -> None:
+    """Print a row on one line; of arrays about `most` values (0: all of them)."""
+    head = click.style(f"{table}[{index}]", bold=True)
+    click.echo("  ".join([head, *(f"{name} {_value(value, most)}" for name, value in row.items())]))
+
+
+def _value(value: Any, most: int) -> str:
+    if not hasattr(value, "shape") or not value.shape:
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    flat = value.reshape(-1)
+    shown = flat[:most] if most else flat
+    if value.dtype == "u1" and value.ndim == 1:
+        text = shown.tobytes().hex(" ")
+    else:
+        text = " ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in shown.tolist())
+    rest = "" if len(shown) == len(flat) else f" ... {len(flat) - len(shown)} more"
+    return f"[{text}{rest}]"
 
 
 def _as_text(payload: bytes) -> str | None:

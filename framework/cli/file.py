@@ -1,4 +1,4 @@
-"""``sapwood file``: look into recordings and convert them."""
+"""``sapwood file``: look into recordings, check, save and convert them."""
 
 from __future__ import annotations
 
@@ -7,30 +7,24 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sapwood.cli.dumping import print_record, record_facts, records
-from sapwood.cli.failure import Damaged, Failure, unreadable
-from sapwood.cli.output import (
-    console,
-    facts,
-    human_bytes,
-    human_count,
-    json_line,
-    json_option,
-    print_json,
-    table,
-)
+from sapwood.cli.dumping import print_record, print_row, record_facts, records, rows
+from sapwood.cli.failure import Damaged, Failure, Unreadable, unreadable
+from sapwood.cli.filefacts import print_info, print_report
+from sapwood.cli.output import console, human_bytes, human_count, json_line, json_option, print_json
 from sapwood.errors import FileError
 
 if TYPE_CHECKING:
-    from sapwood.fileio.formats import Reader
+    from sapwood.fileio.formats import Reader, Report
 
 __all__ = ["file"]
 
 CHANNELS = click.IntRange(0, 255)
+FRAMES = "frames"  # the table that records of bytes are
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -61,9 +55,9 @@ def _reading_options(command: _Command) -> _Command:
     return command
 
 
-@click.group(short_help="Look into recordings and convert them.")
+@click.group(short_help="Look into recordings, check, save and convert them.")
 def file() -> None:
-    """Look into recordings and convert them."""
+    """Look into recordings, check, save and convert them."""
 
 
 @file.command()
@@ -71,89 +65,111 @@ def file() -> None:
 @_reading_options
 @json_option
 def info(path: str, as_json: bool, **options: Any) -> None:
-    """Say what FILE holds: parts, frames, channels, configuration, damage."""
+    """Say what FILE holds: tables, parts, channels, configuration, damage."""
     with _opened(path, **options) as reader:
         found = reader.info()
         if as_json:
             print_json(found)
         else:
-            _print_info(path, found)
-
-
-def _print_info(path: str, found: dict[str, Any]) -> None:
-    out = console()
-    parts = found["parts"]
-    pairs = [
-        ("File", path),
-        ("Format", found["format"] + (f", {len(parts)} parts" if len(parts) > 1 else "")),
-        ("Frames", human_count(found["frames"])),
-        ("Payload", human_bytes(found["payload_bytes"])),
-        ("Frames with errors", human_count(found["error_frames"])),
-        ("Torn bytes", human_count(found["torn_bytes"])),
-        ("Configuration", _describe_config(found["config"])),
-    ]
-    out.print(facts(pairs))
-    columns = ("Channel", "Frames", "Payload", "Bytes a frame")
-    rows = [
-        (number, human_count(one["frames"]), human_bytes(one["payload_bytes"]), _mean_size(one))
-        for number, one in found["channels"].items()
-    ]
-    if rows:
-        out.print(table(columns, rows, right=columns))
-    if len(parts) > 1:
-        part_columns = ("Part", "Frames", "Payload", "Torn bytes")
-        part_rows = [
-            (
-                part["file"],
-                human_count(part["frames"]),
-                human_bytes(part["payload_bytes"]),
-                human_count(part["torn_bytes"]),
-            )
-            for part in parts
-        ]
-        out.print(table(part_columns, part_rows, right=part_columns[1:]))
-
-
-def _describe_config(config: dict[str, Any] | None) -> str:
-    if not config:
-        return "none"
-    return f"{human_count(_leaves(config))} values of {', '.join(config)}"
-
-
-def _leaves(config: Any) -> int:
-    return sum(_leaves(value) for value in config.values()) if isinstance(config, dict) else 1
-
-
-def _mean_size(channel: dict[str, int]) -> str:
-    return f"{channel['payload_bytes'] / max(channel['frames'], 1):,.1f}".removesuffix(".0")
+            print_info(path, found, reader.tables())
 
 
 @file.command()
 @click.argument("path", metavar="FILE", type=click.Path())
+@click.option("--table", metavar="NAME", help="Rows of this table, for files that hold others than frames.")
 @click.option("--channel", type=CHANNELS, help="Records of this channel only.")
-@click.option("--limit", type=click.IntRange(min=0), help="So many records at most.")
+@click.option("--limit", type=click.IntRange(min=0), help="So many records or rows at most.")
 @click.option(
     "--bytes",
     "most",
     type=click.IntRange(min=0),
     default=64,
     show_default=True,
-    help="Of each payload, 0 = all.",
+    help="Of each payload, or values of each array, 0 = all.",
 )
 @_reading_options
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object a record, payload whole and in hex."
 )
-def dump(path: str, channel: int | None, limit: int | None, most: int, as_json: bool, **options: Any) -> None:
-    """Print the records of FILE: header and payload, as text where it is text, else in hex."""
+def dump(
+    path: str,
+    table: str | None,
+    channel: int | None,
+    limit: int | None,
+    most: int,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Print the records of FILE: header and payload, as text where it is text, else in hex.
+
+    Of a file that holds no frames the rows of its tables are printed.
+    """
     with _opened(path, **options) as reader:
-        for shown, (index, time_ns, frame) in enumerate(records(reader, channel)):
-            if limit is not None and shown >= limit:
-                return
-            if as_json:
-                click.echo(json_line(record_facts(index, time_ns, frame)))
-            else:
-                print_record(index, time_ns, frame, most)
+        names = [one.name for one in reader.tables()]
+        if table not in (None, *names):
+            raise click.BadParameter(f"expected one of {', '.join(names)}", param_hint="--table")
+        if table == FRAMES or (table is None and (channel is not None or FRAMES in names)):
+            _dump_records(reader, channel, limit, most, as_json)
+            return
+        for name in names if table is None else [table]:
+            for index, row in islice(rows(reader, name), limit):
+                if as_json:
+                    click.echo(json_line({"table": name, "index": index, **row}))
+                else:
+                    print_row(name, index, row, most)
+
+
+def _dump_records(reader: Reader, channel: int | None, limit: int | None, most: int, as_json: bool) -> None:
+    for index, time_ns, frame in islice(records(reader, channel), limit):
+        if as_json:
+            click.echo(json_line(record_facts(index, time_ns, frame)))
+        else:
+            print_record(index, time_ns, frame, most)
+
+
+@file.command()
+@click.argument("path", metavar="FILE", type=click.Path())
+@click.option("--format", "format_", metavar="NAME", help="Format, when it is not recognised.")
+@json_option
+def verify(path: str, format_: str | None, as_json: bool) -> None:
+    """Check FILE from end to end without changing it.
+
+    The exit code is 0 for a clean file, 3 for one with loss, 4 for one that holds nothing readable.
+    """
+    from sapwood.fileio import registry
+
+    with unreadable():
+        report = (registry.find(format_) if format_ else registry.detect(path)).verify(path)
+    _conclude(path, report, as_json)
+
+
+@file.command()
+@click.argument("path", metavar="FILE", type=click.Path())
+@click.argument("out", type=click.Path())
+@click.option("--format", "format_", metavar="NAME", help="Format, when it is not recognised.")
+@json_option
+def recover(path: str, out: str, format_: str | None, as_json: bool) -> None:
+    """Write everything whole in FILE to the new file OUT; FILE stays as it is.
+
+    The exit code is 0 when nothing was lost, 3 with loss, 4 when nothing could be read.
+    """
+    from sapwood.errors import RecordingExists
+    from sapwood.fileio import registry
+
+    if os.path.lexists(out):
+        raise RecordingExists(f"The file {out} exists already", hint="Choose another name.")
+    with unreadable():
+        report = (registry.find(format_) if format_ else registry.detect(path)).recover(path, out)
+    _conclude(path, report, as_json, wrote=out if os.path.exists(out) else None)
+
+
+def _conclude(path: str, report: Report, as_json: bool, wrote: str | None = None) -> None:
+    """Print a report and end the command by it."""
+    print_report(path, report, as_json, wrote)
+    if report.status == "unreadable":
+        raise Unreadable(f"{path}: nothing in it could be read")
+    if report.status != "clean":
+        raise Damaged("; ".join(report.problems) or f"{path} is damaged")
 
 
 @contextmanager
@@ -194,10 +210,13 @@ def _check_options(format_: Any, options: dict[str, Any]) -> None:
 @click.argument("src", type=click.Path())
 @click.argument("dst", type=click.Path())
 @click.option("--overwrite", is_flag=True, help="Replace DST when it is there.")
+@click.option("--table", "tables", metavar="NAME", multiple=True, help="Only this table; may be repeated.")
 @_reading_options
 @json_option
-def convert(src: str, dst: str, overwrite: bool, as_json: bool, **options: Any) -> None:
-    """Write the recording SRC as DST; the ending of DST (.npz, .csv, .dat) says in which format.
+def convert(
+    src: str, dst: str, overwrite: bool, tables: tuple[str, ...], as_json: bool, **options: Any
+) -> None:
+    """Write the recording SRC as DST; the ending of DST says in which format.
 
     DST appears under its name when it is complete. A damaged SRC gives what is whole in it, and exit
     code 3.
@@ -210,22 +229,32 @@ def convert(src: str, dst: str, overwrite: bool, as_json: bool, **options: Any) 
     except FormatError as error:
         raise click.BadParameter(str(error), param_hint="DST") from None
     with _opened(src, **options):
-        rows = _convert(src, dst, overwrite, options, quiet=as_json)
+        count = _convert(src, dst, overwrite, tables, options, quiet=as_json)
         size = os.path.getsize(dst)
         if as_json:
-            print_json({"source": src, "file": dst, "rows": rows, "bytes": size})
+            print_json({"source": src, "file": dst, "rows": count, "bytes": size})
         else:
-            click.echo(f"Wrote {dst}: {human_count(rows)} frames, {human_bytes(size)}")
+            click.echo(f"Wrote {dst}: {human_count(count)} rows, {human_bytes(size)}")
 
 
-def _convert(src: str, dst: str, overwrite: bool, options: dict[str, Any], *, quiet: bool) -> int:
+def _convert(
+    src: str, dst: str, overwrite: bool, tables: tuple[str, ...], options: dict[str, Any], *, quiet: bool
+) -> int:
     """Convert; a failure on the writing side ends the command as failed, not as unreadable."""
     from sapwood.fileio.conversion import convert as convert_file
 
     given = _given(options["single"], options["config_channel"])
     try:
         with _bar(quiet) as progress:
-            return convert_file(src, dst, options["format_"], progress, overwrite=overwrite, **given)
+            return convert_file(
+                src,
+                dst,
+                options["format_"],
+                progress,
+                overwrite=overwrite,
+                tables=tables or None,
+                **given,
+            )
     except FileError as error:
         if error.file is not None and not error.file.startswith(dst):
             raise
@@ -234,12 +263,25 @@ def _convert(src: str, dst: str, overwrite: bool, options: dict[str, Any], *, qu
 
 @contextmanager
 def _bar(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Give what shows a bar on a terminal; None elsewhere."""
+    """Give what shows a bar with rate and time left on a terminal; None elsewhere."""
     if quiet or not sys.stdout.isatty():
         yield None
         return
-    from rich.progress import Progress
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    with Progress(console=console(), transient=True) as bar:
-        task = bar.add_task("Converting", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    columns = (
+        TextColumn("Converting"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=console(), transient=True) as bar:
+        task = bar.add_task("", total=None, rate="")
+
+        def show(done: int, total: int) -> None:
+            speed = bar.tasks[task].speed
+            rate = "" if not speed else f"{human_count(round(speed))} rows/s"
+            bar.update(task, completed=done, total=total, rate=rate)
+
+        yield show

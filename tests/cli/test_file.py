@@ -282,3 +282,49 @@ def test_a_format_of_somebody_elses(
     assert ran.code == 1
     assert "holds no frames" in ran.error
     assert not list(tmp_path.glob("a.dat*"))
+
+
+def test_files_without_frames_for_people(
+    sapwood: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(registry._loaded, "elsewhere", Elsewhere())
+    (tmp_path / "a.else").write_bytes(b"")
+    given = (tmp_path / "a.else", "--format", "elsewhere")
+    text = sapwood("file", "info", *given).out
+    assert "Format  elsewhere" in text
+    assert text.split()[-4:] == ["hits", "2", "x", "i4"]
+    assert sapwood("file", "dump", *given).out == "hits[0]  x 3\nhits[1]  x 4\n"
+    assert sapwood("file", "dump", *given, "--table", "hits", "--limit", "1").out == "hits[0]  x 3\n"
+    lines = sapwood("file", "dump", *given, "--json").out.splitlines()
+    assert json.loads(lines[1]) == {"table": "hits", "index": 1, "x": 4}
+    assert sapwood("file", "dump", *given, "--table", "tracks").code == 2
+    assert sapwood("file", "dump", *given, "--channel", "3").code == 4  # it has no frames
+    ran = sapwood("file", "verify", *given)
+    assert ran.code == 4
+    assert "cannot be verified" in ran.error
+
+
+def test_verify_says_what_is_whole(sapwood: Callable[..., Any], golden_rogue: Path) -> None:
+    ran = sapwood("file", "verify", golden_rogue / "srpv3.dat", "--json")
+    assert ran.code == 0
+    assert (ran.json["status"], ran.json["good"], ran.json["lost"]) == ("clean", 13, 0)
+    ran = sapwood("file", "verify", golden_rogue / "cut_payload.dat")
+    assert ran.code == 3
+    assert "loss" in ran.out
+    assert "offset 300" in ran.error
+
+
+def test_recover_saves_what_is_whole(sapwood: Callable[..., Any], golden_rogue: Path, tmp_path: Path) -> None:
+    out = tmp_path / "saved.dat"
+    ran = sapwood("file", "recover", golden_rogue / "cut_payload.dat", out)
+    assert ran.code == 3
+    assert str(out) in ran.out
+    assert out.read_bytes() == (golden_rogue / "cut_payload.dat").read_bytes()[:300]
+    assert sapwood("file", "verify", out).code == 0
+    again = sapwood("file", "recover", golden_rogue / "srpv3.dat", out)
+    assert again.code == 1
+    assert "exists" in again.error
+    noise = tmp_path / "noise.dat"
+    noise.write_bytes(bytes(range(1, 200)))
+    assert sapwood("file", "recover", noise, tmp_path / "b.dat").code == 4
+    assert not (tmp_path / "b.dat").exists()

@@ -10,6 +10,7 @@ import stat
 import struct
 import tracemalloc
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 import sapwood.fileio as fileio
 from sapwood.errors import FileError, FormatError
-from sapwood.fileio import Column, ColumnInfo, Table, TableInfo
+from sapwood.fileio import Column, ColumnInfo, Table, TableInfo, registry
 from sapwood.streams import FrameBatch
 
 
@@ -326,9 +327,55 @@ def test_csv_of_other_tables(tmp_path: Path) -> None:
     )
     with pytest.raises(FileError, match="holds one table"):
         sink.write(Table("other", {"n": Column(np.arange(1))}))
-    with pytest.raises(FileError, match="Column m cannot be written as CSV"):
-        sink.write(Table("hits", {"m": Column(np.zeros((2, 2)))}))
     sink.close()
     assert (tmp_path / "t.csv").read_text() == (
         "n,a_start,a_size,b_start,b_size\n1.5,24,2,24,2\n2.0,0,1,0,1\n"
     )
+
+
+def test_csv_of_columns_of_several_dimensions(tmp_path: Path) -> None:
+    sink = fileio.create(tmp_path / "t.csv")
+    columns = {"m": Column(np.arange(8).reshape(2, 2, 2)), "v": Column(np.array([[0.5], [1.5]]))}
+    sink.write(Table("hits", columns))
+    sink.close()
+    text = (tmp_path / "t.csv").read_text()
+    assert text == '"m[0,0]","m[0,1]","m[1,0]","m[1,1]",v[0]\n0,1,2,3,0.5\n4,5,6,7,1.5\n'
+
+
+class TwoTables(fileio.Reader):
+    """Hits, and the records they came from as frames."""
+
+    def tables(self) -> list[TableInfo]:
+        return [
+            TableInfo("hits", 2, {"x": ColumnInfo(np.dtype("i4"))}),
+            TableInfo.of_frames(1, 3, view=True),
+        ]
+
+    def chunks(self, table: str, *_: Any, **__: Any) -> Iterator[Table]:
+        if table == "hits":
+            yield Table("hits", {"x": Column(np.array([3, 4], "i4"))})
+        else:
+            yield Table.from_frames(FrameBatch(np.arange(3, dtype=np.uint8), np.array([0]), np.array([3])))
+
+    def close(self) -> None:
+        pass
+
+
+class Detector(fileio.Format):
+    name = "detector"
+
+    def open(self, path: Any, **options: Any) -> fileio.Reader:
+        return TwoTables()
+
+
+def test_views_are_left_out_unless_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._loaded, "detector", Detector())
+    fileio.convert("any", tmp_path / "a.npz", "detector")
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert list(arrays) == ["x"]
+    assert fileio.convert("any", tmp_path / "a.dat", "detector") == 1
+    assert (tmp_path / "a.dat").read_bytes() == record(0, bytes(range(3)))
+    assert fileio.convert("any", tmp_path / "b.csv", "detector", tables=["hits"]) == 2
+    with pytest.raises(FormatError, match="There is no table 'tracks'"):
+        fileio.convert("any", tmp_path / "c.csv", "detector", tables=["tracks"])
+    assert not list(tmp_path.glob("c.csv*"))
