@@ -22,6 +22,7 @@ def convert(
     *,
     overwrite: bool = False,
     tables: Sequence[str] | None = None,
+    compression: str | None = None,
     **options: Any,
 ) -> int:
     """Write the recording `src` as `dst`, in the format that the ending of `dst` stands for.
@@ -42,6 +43,8 @@ def convert(
     tables
         Names of the tables to write; all that hold data of their own when left out, for files
         that take only frames the table ``frames``.
+    compression
+        For formats that offer it, such as ``zstd`` (Parquet, Arrow) or ``gzip`` (HDF5).
     options
         For opening `src`, such as ``single=True``.
 
@@ -60,9 +63,15 @@ def convert(
         When a file cannot be read or written.
     """
     target = by_ending(dst)
+    packing = {} if compression is None else {"compression": compression}
+    if compression is not None and compression not in target.compressions:
+        choices = ", ".join(target.compressions) or "no compression"
+        raise FormatError(
+            f"Files of format {target.name} cannot be compressed so", expected=choices, seen=compression
+        )
     with open(src, format, **options) as reader, complete_file(dst, overwrite=overwrite) as part:
         wanted = chosen_tables(reader, target, tables)
-        sink = target.create(part, tables=wanted)
+        sink = target.create(part, tables=wanted, **packing)
         try:
             rows = pump(reader, sink, progress, wanted)
             sink.sync()

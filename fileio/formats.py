@@ -144,6 +144,7 @@ class Format(Protocol):
     name: str
     endings: tuple[str, ...] = ()
     frames_only: bool = False  # its files take the table ``frames`` and nothing else
+    compressions: tuple[str, ...] = ()  # values of the option ``compression`` of `create`
 
     def detect(self, head: bytes, path: str) -> int:
         """Return NO, PLAUSIBLE or MAGIC for a file that begins with `head`."""

@@ -30,6 +30,8 @@ def h5py() -> ModuleType:
 def open_h5(path: PathLike, mode: str = "r", **options: Any) -> Any:
     """Open an HDF5 file as `h5py.File`; reading never alters it and takes no lock.
 
+    A file whose writer was killed, or is still at work, is read as far as it was flushed.
+
     Raises
     ------
     FileError
@@ -41,6 +43,9 @@ def open_h5(path: PathLike, mode: str = "r", **options: Any) -> Any:
     try:
         return h5py().File(name, mode, **options)
     except OSError as error:
+        if mode == "r" and not options.get("swmr"):
+            with contextlib.suppress(OSError, ValueError):
+                return h5py().File(name, mode, **options, swmr=True)
         raise FileError(f"Failed to open HDF5 file: {name}", file=name, seen=str(error)) from error
 
 

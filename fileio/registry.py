@@ -25,6 +25,13 @@ _BUILT_IN = {
     "rogue-raw": "sapwood.fileio.rogue.format:ROGUE_RAW",
     "npz": "sapwood.fileio.sinks.npz:NPZ",
     "csv": "sapwood.fileio.sinks.csv:CSV",
+    "jsonl": "sapwood.fileio.sinks.jsonlines:JSON_LINES",
+    "parquet": "sapwood.fileio.sinks.arrow:PARQUET",
+    "arrow": "sapwood.fileio.sinks.arrow:ARROW",
+    "arrow-stream": "sapwood.fileio.sinks.arrow:ARROW_STREAM",
+    "hdf5": "sapwood.fileio.sinks.hdf5:HDF5",
+    "root": "sapwood.fileio.sinks.root:ROOT",
+    "mcap": "sapwood.fileio.sinks.mcap:MCAP",
 }
 _ALIASES = {"raw": "rogue-raw"}
 _ASKED_LAST = "rogue"  # it has no magic

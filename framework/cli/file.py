@@ -211,11 +211,10 @@ def _check_options(format_: Any, options: dict[str, Any]) -> None:
 @click.argument("dst", type=click.Path())
 @click.option("--overwrite", is_flag=True, help="Replace DST when it is there.")
 @click.option("--table", "tables", metavar="NAME", multiple=True, help="Only this table; may be repeated.")
+@click.option("--compression", metavar="NAME", help="For formats that offer it, such as zstd or gzip.")
 @_reading_options
 @json_option
-def convert(
-    src: str, dst: str, overwrite: bool, tables: tuple[str, ...], as_json: bool, **options: Any
-) -> None:
+def convert(src: str, dst: str, as_json: bool, **options: Any) -> None:
     """Write the recording SRC as DST; the ending of DST says in which format.
 
     DST appears under its name when it is complete. A damaged SRC gives what is whole in it, and exit
@@ -228,8 +227,9 @@ def convert(
         by_ending(dst)
     except FormatError as error:
         raise click.BadParameter(str(error), param_hint="DST") from None
+    writing = {name: options.pop(name) for name in ("overwrite", "tables", "compression")}
     with _opened(src, **options):
-        count = _convert(src, dst, overwrite, tables, options, quiet=as_json)
+        count = _convert(src, dst, writing, options, quiet=as_json)
         size = os.path.getsize(dst)
         if as_json:
             print_json({"source": src, "file": dst, "rows": count, "bytes": size})
@@ -237,24 +237,15 @@ def convert(
             click.echo(f"Wrote {dst}: {human_count(count)} rows, {human_bytes(size)}")
 
 
-def _convert(
-    src: str, dst: str, overwrite: bool, tables: tuple[str, ...], options: dict[str, Any], *, quiet: bool
-) -> int:
+def _convert(src: str, dst: str, writing: dict[str, Any], options: dict[str, Any], *, quiet: bool) -> int:
     """Convert; a failure on the writing side ends the command as failed, not as unreadable."""
     from sapwood.fileio.conversion import convert as convert_file
 
-    given = _given(options["single"], options["config_channel"])
+    given = {**writing, **_given(options["single"], options["config_channel"])}
+    given["tables"] = writing["tables"] or None
     try:
         with _bar(quiet) as progress:
-            return convert_file(
-                src,
-                dst,
-                options["format_"],
-                progress,
-                overwrite=overwrite,
-                tables=tables or None,
-                **given,
-            )
+            return convert_file(src, dst, options["format_"], progress, **given)
     except FileError as error:
         if error.file is not None and not error.file.startswith(dst):
             raise
