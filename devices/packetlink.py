@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 from sapwood.errors import DeviceError
-from sapwood.streams import disconnect, drain, streamConnectBiDir
+from sapwood.streams import disconnect, drain, streamConnect, streamConnectBiDir
 from sapwood.streams.protocols.packetizer import Core, CoreV2
 from sapwood.streams.transports import rssi, udp
 
 __all__ = ["PacketLink"]
 
 HEADER = 8  # bytes of RSSI that a datagram spares
+
+
+def _never() -> bool:
+    return False
+
+
+class _Server(udp.Server):
+    """Takes no datagrams of newcomers while `taken` says that somebody is there."""
+
+    def __init__(self, port: int, jumbo: bool, host: str, taken: Callable[[], bool]) -> None:
+        super().__init__(port, jumbo, host=host)
+        self._taken = taken
+
+    def _is_wanted(self, sender: tuple[str, int], size: int) -> bool:
+        if sender != self.peer and self._taken():
+            self.counters.accept(1, size)
+            self.counters.drop("source", 1, size)
+            return False
+        return super()._is_wanted(sender, size)
 
 
 class PacketLink:
@@ -29,6 +50,10 @@ class PacketLink:
         SSI framing.
     server
         Wait to be called.
+    taps
+        Stages that datagrams pass on their way in, and out; they are started and stopped by their owner.
+    exclusive
+        As a server: while the link is open, take no datagrams of others than its client.
 
     Attributes
     ----------
@@ -42,7 +67,16 @@ class PacketLink:
     """
 
     def __init__(
-        self, port: int, host: str, *, jumbo: bool, packVer: int, enSsi: bool = True, server: bool = False
+        self,
+        port: int,
+        host: str,
+        *,
+        jumbo: bool,
+        packVer: int,
+        enSsi: bool = True,
+        server: bool = False,
+        taps: tuple[Any, Any] | None = None,
+        exclusive: bool = False,
     ) -> None:
         if packVer not in (1, 2):
             raise DeviceError("No such version of the packetizer", expected="1 or 2", seen=packVer)
@@ -50,6 +84,8 @@ class PacketLink:
         self._host = host
         self._jumbo = jumbo
         self._server = server
+        self._taps = taps
+        self._exclusive = exclusive
         self._udp: udp.Client | udp.Server | None = None
         size = (udp.JUMBO_PAYLOAD if jumbo else udp.STANDARD_PAYLOAD) - HEADER
         self.rssi = rssi.Server(size) if server else rssi.Client(size)
@@ -66,13 +102,23 @@ class PacketLink:
         if self._udp is not None:
             return
         if self._server:
-            server = udp.Server(self._port, self._jumbo, host=self._host)
+            taken = self.rssi.getOpen if self._exclusive else _never
+            server = _Server(self._port, self._jumbo, self._host, taken)
             self._udp, self._port = server, server.getPort()
         else:
             self._udp = udp.Client(self._host, self._port, self._jumbo)
         self.packetizer._start()
-        streamConnectBiDir(self._udp, self.rssi.transport())
+        for ends in self._path(self._udp):
+            streamConnect(*ends)
         self.rssi._start()
+
+    def _path(self, socket: udp.Client | udp.Server) -> list[tuple[Any, Any]]:
+        """Return the links between the socket and RSSI."""
+        transport = self.rssi.transport()
+        if self._taps is None:
+            return [(transport, socket), (socket, transport)]
+        inbound, outbound = self._taps
+        return [(transport, outbound), (outbound, socket), (inbound, transport), (socket, inbound)]
 
     def _runDry(self, deadline: float) -> bool:
         """Wait until all that was sent is acknowledged and all that came is taken; whether it was in time."""
@@ -86,8 +132,8 @@ class PacketLink:
             return
         self.rssi._stop()
         socket._stop()
-        disconnect(socket, self.rssi.transport())
-        disconnect(self.rssi.transport(), socket)
+        for ends in self._path(socket):
+            disconnect(*ends)
         self.packetizer._stop()
 
     def waitOpen(self, timeout: float) -> None:

@@ -74,6 +74,13 @@ class Channel:
     Frame k of a run is due at `start + k / rate`: the schedule does not drift. After a stall at
     most `CATCH_UP_S` worth of frames is made up for; the rest is counted in `skipped`.
     Settings may be changed by any thread at any time; they hold from the next batch on.
+
+    Attributes
+    ----------
+    dropped
+        Frames that were made and did not leave the board.
+    made
+        Pattern of the batch that `take` has made last.
     """
 
     def __init__(self, number: int, settings: Settings, seed: int = 0) -> None:
@@ -84,6 +91,8 @@ class Channel:
         self.bytes = 0
         self.skipped = 0
         self.errors = 0
+        self.dropped = 0
+        self.made = settings.pattern
         self.last_error: str | None = None
         self._seed = seed
         self._settings = settings
@@ -117,7 +126,7 @@ class Channel:
     def reset_counts(self) -> None:
         """Zero the counters; sequence numbers and counter words go on."""
         with self.lock:
-            self.frames = self.bytes = self.skipped = self.errors = 0
+            self.frames = self.bytes = self.skipped = self.errors = self.dropped = 0
             self.last_error = None
 
     def pause(self) -> None:
@@ -156,6 +165,7 @@ class Channel:
             if count == 0:
                 return None
             rows = self._content(settings, count, size)
+            self.made = settings.pattern
             self.frames += count
             self.bytes += count * size
         return FrameBatch.from_rows(rows, channel=self.number, time=times)
@@ -168,6 +178,11 @@ class Channel:
             new = text != self.last_error
             self.last_error = text
         return new
+
+    def lose(self, count: int) -> None:
+        """Count `count` frames that found no room on their way out."""
+        with self.lock:
+            self.dropped += count
 
     def _due(self, now: float, rate: int) -> int:
         if self._start is None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sapwood.devices.board.channel import LARGEST, Pattern
 from sapwood.devices.board.firmware import BUILD_STAMP_BYTES, CHANNEL_STRIDE, FrontEndFirmware
+from sapwood.devices.board.messagelog import FrontEndMessages
 from sapwood.devices.polled import POLL_S
 from sapwood.errors import BusError, DeviceError
 from sapwood.streams import Master, StreamEnd
@@ -50,6 +51,7 @@ class FrontEndChannel(StreamEnd, Device):
         self._add_counter("ByteCount", 0x28, 64, "Bytes sent", units="Bytes")
         self._add_counter("SkipCount", 0x30, 64, "Frames not made because the sink was too slow")
         self._add_counter("ErrorCount", 0x38, 32, "Frames that a sink refused")
+        self._add_counter("DropCount", 0x3C, 32, "Frames made that did not leave the board")
 
     def _add_setting(self, name: str, offset: int, description: str, units: str) -> None:
         limits = {"minimum": 0, "maximum": LARGEST[name.lower()]}
@@ -79,6 +81,9 @@ class FrontEndBoard(Device):
         Number of virtual channels, of a board without `firmware` here.
     streams
         Stream end of each channel, for a board reached over `memBase`; with a firmware its own.
+    messages
+        Stream end of the board's messages; with a firmware its own. They go to the device
+        ``Messages``, which is there when they are.
     """
 
     runSwitch = "Run"
@@ -90,6 +95,7 @@ class FrontEndBoard(Device):
         firmware: FrontEndFirmware | None = None,
         channels: int = 4,
         streams: Sequence[Any] | None = None,
+        messages: Any = None,
         **kwargs: Any,
     ) -> None:
         if firmware is None and memBase is None:
@@ -98,6 +104,7 @@ class FrontEndBoard(Device):
             channels = len(firmware.channels)
             memBase = firmware if memBase is None else memBase
             streams = streams or [firmware.channel(number) for number in range(channels)]
+            messages = firmware.messages if messages is None else messages
         ends: list[Any] = list(streams or ())
         ends += [None] * (channels - len(ends))
         super().__init__(memBase=memBase, **kwargs)
@@ -106,6 +113,9 @@ class FrontEndBoard(Device):
         for number in range(channels):
             offset = CHANNEL_STRIDE * (number + 1)
             self.add(FrontEndChannel(name=f"Ch[{number}]", offset=offset, stream=ends[number]))
+        if messages is not None:
+            about = "What the board tells by itself"
+            self.add(FrontEndMessages(name="Messages", description=about, stream=messages))
         if firmware is not None:
             self.addInterface(firmware)
 
@@ -137,6 +147,8 @@ class FrontEndBoard(Device):
         )
         _add_register(self, "DeviceDna", 0x018, "RO", "Identity of the device", bitSize=64)
         stamp = {"bitSize": 8 * BUILD_STAMP_BYTES, "base": String}
+        versions = {0: "None", 1: "V1", 2: "V2"}
+        _add_register(self, "Batcher", 0x020, "RO", "Super-frames that channels send in", enum=versions)
         _add_register(self, "BuildStamp", 0x040, "RO", "What was built", **stamp)
 
     def application(self, number: int) -> Master:

@@ -10,21 +10,38 @@ from typing import Any
 from sapwood.errors import DeviceError
 from sapwood.memory import Hub, Post, Transaction, Write, busConnect
 
-__all__ = ["RegisterFaults"]
+__all__ = ["ALL", "RegisterFaults", "Window"]
 
 WORD = 4
 ALL = 1 << 64
+"""Bytes of all registers there can be."""
+
 _U32 = 0xFFFFFFFF
 
 
 @dataclass
-class _Fault:
-    """What happens to accesses of the bytes `first` to `end` - 1, to `left` of them (None: to all)."""
+class Window:
+    """Accesses that a fault concerns: those of the bytes `first` to `end` - 1, `left` of them (None: all)."""
 
-    text: str  # of the error; empty for no answer
     first: int
     end: int
     left: int | None
+
+    def spoils(self, first: int, end: int) -> bool:
+        """Return whether an access of these bytes is one of them, and count it."""
+        if first >= self.end or end <= self.first or self.left == 0:
+            return False
+        if self.left is not None:
+            self.left -= 1
+        return True
+
+
+@dataclass
+class _Fault:
+    """What happens to the accesses of a window."""
+
+    text: str  # of the error; empty for no answer
+    window: Window
 
 
 class RegisterFaults(Hub):
@@ -55,7 +72,7 @@ class RegisterFaults(Hub):
 
     def silence(self, address: int = 0, size: int = ALL, count: int | None = None) -> None:
         """Leave the next `count` accesses (None: all) of `size` bytes from `address` on unanswered."""
-        self._add(_Fault("", address, address + size, count))
+        self._add(_Fault("", Window(address, address + size, count)))
 
     def refuse(self, text: str, address: int = 0, size: int = ALL, count: int | None = None) -> None:
         """Answer the next `count` accesses (None: all) of `size` bytes from `address` on with an error.
@@ -67,7 +84,7 @@ class RegisterFaults(Hub):
         """
         if not text:
             raise DeviceError("An error needs a text", hint="silence() leaves accesses without an answer.")
-        self._add(_Fault(text, address, address + size, count))
+        self._add(_Fault(text, Window(address, address + size, count)))
 
     def stick(self, address: int, high: int = 0, low: int = 0) -> None:
         """Let bits of the word at `address` read as 1 (those of `high`) or 0 (those of `low`).
@@ -119,9 +136,7 @@ class RegisterFaults(Hub):
     def _spoilt(self, first: int, end: int) -> str | None:
         """Return the error of an access, empty for no answer, None when nothing spoils it; under the lock."""
         for fault in self._faults:
-            if first < fault.end and end > fault.first and fault.left != 0:
-                if fault.left is not None:
-                    fault.left -= 1
+            if fault.window.spoils(first, end):
                 self.hits["refused" if fault.text else "silent"] += 1
                 return fault.text
         return None

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from functools import partial
 
 from sapwood.devices.board.channel import Channel, Pattern, Settings
+from sapwood.devices.board.messages import BOARD, Code, Message, Severity, encode
 from sapwood.devices.board.registers import Register, RegisterSpace
 from sapwood.errors import StreamError
-from sapwood.streams import Master, drain
+from sapwood.streams import Frame, Master, drain
 
 __all__ = ["BUILD_STAMP", "BUILD_STAMP_BYTES", "CHANNEL_STRIDE", "VERSION", "FrontEndFirmware"]
 
@@ -41,6 +42,7 @@ class FrontEndFirmware(RegisterSpace):
     0x010  Run          RW   1: enabled channels send
     0x014  CountReset   WO   any write zeroes all counters
     0x018  DeviceDna    RO   64 bit identity
+    0x020  Batcher      RO   version of the super-frames that channels send in, 0: in none
     0x040  BuildStamp   RO   64 bytes of text
     ====== ============ ==== =====================================================
 
@@ -59,11 +61,15 @@ class FrontEndFirmware(RegisterSpace):
     0x28   ByteCount    RO   64 bit
     0x30   SkipCount    RO   64 bit, frames not made because the sink was too slow
     0x38   ErrorCount   RO   frames a sink refused
+    0x3C   DropCount    RO   frames made that did not leave the board
     ====== ============ ==== =====================================================
 
     PRBS frames are those of `sapwood.streams.prbs` (width 32), their sequence numbers go on
     through everything; Counter frames hold 32-bit little-endian words that count on from frame
     to frame; Waveform frames are int16 samples. Frames carry the channel's number and time.
+
+    What happens to the board it tells by messages, see `sapwood.devices.board.messages`, on the
+    stream master `messages`.
 
     One thread, made by `_start`, sends everything. What a sink raises is counted and kept in
     `lastError`; neither the thread nor the registers stop for it. After a write that clears Run
@@ -77,6 +83,15 @@ class FrontEndFirmware(RegisterSpace):
         Of the waveform noise and the pulse positions.
     clock
         Gives monotonic seconds.
+
+    Attributes
+    ----------
+    messages
+        Stream master of the messages; its sinks must not wait.
+    batcher
+        What the register Batcher tells.
+    passed
+        Functions called in the clock thread when each channel has had its turn.
     """
 
     def __init__(
@@ -93,6 +108,11 @@ class FrontEndFirmware(RegisterSpace):
         self._wake = threading.Condition()
         self._passing = threading.Lock()
         self._thread: threading.Thread | None = None
+        self.messages = Master()
+        self.batcher = 0
+        self.passed: list[Callable[[], None]] = []
+        self._posting = threading.Lock()
+        self._posted = 0
         self.channels = [
             Channel(number, Settings(pattern=Pattern(number % len(Pattern))), seed + number)
             for number in range(channels)
@@ -114,6 +134,11 @@ class FrontEndFirmware(RegisterSpace):
     application = channel
 
     @property
+    def upTime(self) -> int:
+        """Seconds since the start."""
+        return int(self._clock() - self._born)
+
+    @property
     def lastError(self) -> str | None:
         """The latest thing a sink raised on any channel, or None."""
         return next((c.last_error for c in self.channels if c.last_error is not None), None)
@@ -125,10 +150,14 @@ class FrontEndFirmware(RegisterSpace):
         """
         busy = False
         with self._passing:
-            for channel in self.channels:
-                if not self._run or self._stopping:
-                    return False
-                busy |= self._serve(channel)
+            try:
+                for channel in self.channels:
+                    if not self._run or self._stopping:
+                        return False
+                    busy |= self._serve(channel)
+            finally:
+                for call in self.passed:
+                    call()
         return busy
 
     def _serve(self, channel: Channel) -> bool:
@@ -144,8 +173,20 @@ class FrontEndFirmware(RegisterSpace):
         except Exception as error:  # noqa: BLE001 - whatever a sink raises must not stop the clock
             if channel.failed(len(batch), error):
                 logger.warning("Channel %d: a sink failed: %s", channel.number, error)
+                text = f"A sink refused frames: {channel.last_error}"
+                self.post(Severity.Warning, Code.SinkFault, text, channel.errors, channel.number)
         paced = channel.settings.rate > 0
         return channel.next_due() <= now if paced else channel.master._slaveCount() > 0
+
+    def post(self, severity: Severity, code: Code, text: str, value: int = 0, source: int = BOARD) -> None:
+        """Send a message; what a sink raises is logged."""
+        with self._posting:
+            message = Message(severity, code, self._posted, time.time_ns(), source, value, text)
+            self._posted += 1
+            try:
+                self.messages._sendFrame(Frame(encode(message)))
+            except Exception as error:  # noqa: BLE001 - as for frames of channels
+                logger.warning("A sink refused a message: %s", error)
 
     # ----- life
 
@@ -224,11 +265,12 @@ class FrontEndFirmware(RegisterSpace):
         for register in (
             Register("FpgaVersion", 0x000, lambda: VERSION),
             Register("ScratchPad", 0x004, lambda: self._scratch, partial(setattr, self, "_scratch")),
-            Register("UpTime", 0x008, lambda: int(self._clock() - self._born)),
+            Register("UpTime", 0x008, lambda: self.upTime),
             Register("Channels", 0x00C, lambda: len(self.channels)),
             Register("Run", 0x010, lambda: int(self._run), self._set_run),
             Register("CountReset", 0x014, None, self._reset_counts),
             Register("DeviceDna", 0x018, lambda: dna, size=8),
+            Register("Batcher", 0x020, lambda: self.batcher),
             Register("BuildStamp", 0x040, lambda: stamp, size=BUILD_STAMP_BYTES),
         ):
             self.addRegister(register)
@@ -244,6 +286,7 @@ class FrontEndFirmware(RegisterSpace):
             (0x28, "ByteCount", "bytes", 8),
             (0x30, "SkipCount", "skipped", 8),
             (0x38, "ErrorCount", "errors", 4),
+            (0x3C, "DropCount", "dropped", 4),
         ):
             read = partial(getattr, channel, attribute)
             self.addRegister(Register(f"Ch[{channel.number}].{name}", base + offset, read, size=size))
@@ -271,7 +314,9 @@ class FrontEndFirmware(RegisterSpace):
             self._wake.notify_all()
         if not value:
             self._await_pass(SETTLE_S)
+        self.post(Severity.Info, Code.Run, "Channels send" if value else "Channels stopped", value)
 
     def _reset_counts(self, _value: int) -> None:
         for channel in self.channels:
             channel.reset_counts()
+        self.post(Severity.Info, Code.CountReset, "Counters are zero")
