@@ -1,0 +1,93 @@
+"""Declared columns: the tables made from them, and rows chosen from blocks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sapwood.errors import FormatError
+from sapwood.fileio.lh5 import (
+    Array,
+    ArrayOfEqualSizedArrays,
+    RaggedBlock,
+    Table,
+    VectorOfVectors,
+    WaveformTable,
+)
+from sapwood.fileio.lh5.vectors import gather
+
+__all__ = ["make_table", "select_rows"]
+
+_EQUAL = "array_of_equalsized_arrays<1,1>{real}"
+_VECTORS = "array<1>{array<1>{real}}"
+
+
+def make_table(declared: Mapping[str, Mapping[str, Any]], size: int) -> Table:
+    """Return an empty table with the columns declared, with room for `size` rows.
+
+    Raises
+    ------
+    FormatError
+        For a ``datatype`` that does not exist.
+    """
+    table = Table({name: _column(name, dict(facts)) for name, facts in declared.items()}, size=0)
+    table.reserve_capacity(size)
+    return table
+
+
+def _column(name: str, facts: dict[str, Any]) -> Any:
+    dtype, kind = np.dtype(facts.pop("dtype")), facts.pop("datatype", None)
+    if kind is None:
+        return Array(shape=(0,), dtype=dtype, attrs=facts)
+    if kind == "waveform":
+        return _waveform(dtype, facts)
+    if kind == _EQUAL:
+        return ArrayOfEqualSizedArrays(shape=(0, facts.pop("length")), dtype=dtype, attrs=facts)
+    if kind == _VECTORS:
+        facts.pop("length_guess", None)
+        return VectorOfVectors(shape_guess=(0, 0), dtype=dtype, attrs=facts)
+    raise FormatError(
+        f"Column {name} has an unknown datatype", expected=f"waveform, {_EQUAL} or {_VECTORS}", seen=kind
+    )
+
+
+def _waveform(dtype: np.dtype[Any], facts: dict[str, Any]) -> WaveformTable:
+    dt = facts.pop("dt")
+    times = np.float64 if isinstance(dt, np.float64) else np.float32
+    settings = {name: facts.pop(name) for name in ("compression", "hdf5_settings") if name in facts}
+    table = WaveformTable(
+        size=0,
+        t0=np.zeros(0, np.float32),
+        t0_units=facts.pop("t0_units"),
+        dt=np.zeros(0, times),
+        dt_units=facts.pop("dt_units"),
+        wf_len=facts.pop("wf_len"),
+        dtype=dtype,
+        attrs=facts,
+    )
+    for setting, by_column in settings.items():
+        for column, value in by_column.items():
+            table[column].attrs[setting] = value
+    return table
+
+
+def select_rows(block: Mapping[str, Any], rows: NDArray[np.intp]) -> dict[str, Any]:
+    """Return the rows `rows` of a block as `sapwood.fileio.lh5.Table.put` takes it."""
+    chosen: dict[str, Any] = {}
+    for name, values in block.items():
+        if isinstance(values, Mapping):
+            chosen[name] = select_rows(values, rows)
+        elif isinstance(values, RaggedBlock):
+            chosen[name] = _select_ragged(values, rows)
+        else:
+            chosen[name] = values[rows]
+    return chosen
+
+
+def _select_ragged(block: RaggedBlock, rows: NDArray[np.intp]) -> RaggedBlock:
+    lengths = np.asarray(block.lengths, np.int64)
+    start = np.cumsum(lengths) - lengths
+    return RaggedBlock(block.values[gather(start[rows], lengths[rows])], lengths[rows])
