@@ -64,7 +64,8 @@ class Code(IntEnum):
     SinkFault
         What takes the frames of a channel has refused some; its ErrorCount.
     Stalled
-        The client took nothing for too long, and the link was closed; how often that was so.
+        The client took nothing for too long, and the link was closed; how often that was so. It is
+        sent when there is a client again.
     """
 
     Status = 1

@@ -55,7 +55,7 @@ class Watch:
         self._stall = stall
         self._status = status
         self._next_status = 0.0
-        self._clients = 0
+        self._clients = self._told = 0
         self._was_open = False
         self._dropped = [0] * len(firmware.channels)
         self._dropping: dict[int, float] = {}  # channel -> when it dropped last
@@ -88,11 +88,17 @@ class Watch:
         if is_open and not self._was_open:
             self._clients += 1
             self._firmware.post(Severity.Info, Code.Client, "A client has connected", self._clients)
+            self._tell_stalls()
         self._was_open = is_open
         if is_open and self._stall and self._exit.stalled > self._stall:
             self.stalls += 1
             self._break()
             self._was_open = False
+
+    def _tell_stalls(self) -> None:
+        """Tell the client that comes back, or the next one, why the link was closed."""
+        if self.stalls > self._told:
+            self._told = self.stalls
             text = f"The client took nothing for {self._stall:g} s; the link was closed"
             self._firmware.post(Severity.Alarm, Code.Stalled, text, self.stalls)
 
