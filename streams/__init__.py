@@ -22,13 +22,16 @@ from sapwood.streams.link import (
 )
 
 if TYPE_CHECKING:
+    from sapwood.streams.eventbuilder import EventBuilder
     from sapwood.streams.fifo import Fifo
     from sapwood.streams.filter import Filter
+    from sapwood.streams.payloadfield import PayloadField
     from sapwood.streams.prbs import Prbs
     from sapwood.streams.ratedrop import RateDrop
     from sapwood.streams.zip import StreamUnZip, StreamZip
 
 __all__ = [
+    "EventBuilder",
     "Fifo",
     "Filter",
     "Frame",
@@ -36,6 +39,7 @@ __all__ = [
     "FrameLock",
     "Gap",
     "Master",
+    "PayloadField",
     "Prbs",
     "RateDrop",
     "Slave",
@@ -54,8 +58,10 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
+        "EventBuilder": "sapwood.streams.eventbuilder",
         "Fifo": "sapwood.streams.fifo",
         "Filter": "sapwood.streams.filter",
+        "PayloadField": "sapwood.streams.payloadfield",
         "Prbs": "sapwood.streams.prbs",
         "RateDrop": "sapwood.streams.ratedrop",
         "StreamUnZip": "sapwood.streams.zip",

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 import weakref
+from typing import Any
 
 import numpy as np
 
@@ -57,6 +58,8 @@ class Fifo(Master, Slave):
     StreamError
         For a bound or policy that makes no sense.
     """
+
+    forwards = True
 
     def __init__(
         self,
@@ -114,9 +117,21 @@ class Fifo(Master, Slave):
         with self._starting:
             if self._worker is None and self._queue.is_open:
                 state = self._queue, weakref.ref(self)
-                worker = threading.Thread(target=_pump, args=state, name=f"Fifo-{id(self):x}", daemon=True)
+                worker = threading.Thread(
+                    target=self._loop, args=state, name=f"{type(self).__name__}-{id(self):x}", daemon=True
+                )
                 worker.start()
                 self._worker = worker
+
+    @staticmethod
+    def _loop(queue: FrameQueue, owner: weakref.ref[Any]) -> None:
+        """Send entries onward until the queue is closed and empty, or its owner is gone."""
+        while (item := queue.get()) is not None:
+            fifo = owner()
+            if fifo is None:
+                return
+            fifo._forward(item)
+            del fifo, item
 
     def _forward(self, item: Frame | FrameBatch | Gap) -> None:
         try:
@@ -188,13 +203,3 @@ class Fifo(Master, Slave):
             worker.join(_JOIN_S)
             if worker.is_alive():
                 _log.warning("%s ends when the sink that holds it back returns", worker.name)
-
-
-def _pump(queue: FrameQueue, owner: weakref.ref[Fifo]) -> None:
-    """Send entries onward until the queue is closed and empty, or its owner is gone."""
-    while (item := queue.get()) is not None:
-        fifo = owner()
-        if fifo is None:
-            return
-        fifo._forward(item)
-        del fifo, item

@@ -41,6 +41,8 @@ class Filter(Master, Slave):
         For a channel that no frame can have.
     """
 
+    forwards = True
+
     def __init__(self, dropErrors: bool, channel: int) -> None:
         Master.__init__(self)
         Slave.__init__(self)

@@ -267,6 +267,40 @@ class FrameQueue:
                 self._room.notify_all()
             return item
 
+    def take(self, most: int, deadline: float | None) -> list[Load | Gap] | None:
+        """Return up to `most` of the next entries, waiting for the first one as `get` does.
+
+        Returns
+        -------
+        list or None
+            Empty when monotonic time `deadline` came before any; None once the queue is closed and empty.
+        """
+        with self._lock:
+            self._consumer = threading.get_ident()
+            self._busy = False
+            while not self._entries:
+                self._idle.notify_all()
+                if not self._open:
+                    self._consumer = None
+                    return None
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return []
+                self._hungry = True
+                self._ready.wait(left)
+                self._hungry = False
+            self._busy = True
+            taken: list[Load | Gap] = []
+            while self._entries and len(taken) < most:
+                item, frames, nbytes = self._entries.popleft()
+                self._frames -= frames
+                self._bytes -= nbytes
+                self._passed += frames
+                taken.append(item)
+            if self._starved and self._roomy():
+                self._room.notify_all()
+            return taken
+
     def _roomy(self) -> bool:
         """Return whether there is room enough to wake senders for: a quarter, or all of a small queue."""
         if not self._frames:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from sapwood.errors import LinkError, StreamError, combine
 from sapwood.streams.batch import FrameBatch
@@ -28,6 +28,7 @@ __all__ = [
 _Other = TypeVar("_Other")
 _GRAPH = threading.RLock()  # guards the lists of slaves of all masters
 _COUNTS = threading.Lock()  # guards the counts of all plain slaves: several masters may send to one at once
+_DEBUG_LINE = 8  # bytes that `setDebug` shows on a line
 _MAX_PROBLEMS = 8  # kept of the frames of a batch that a slave refused
 
 
@@ -74,6 +75,9 @@ class Master(StreamEnd):
     _batch_sinks: tuple[Callable[[FrameBatch], None], ...] = ()
     _gap_sinks: tuple[Callable[[Gap], None], ...] = ()
 
+    forwards: ClassVar[bool] = False
+    """What this end receives it sends on by itself; a ring of such stages alone cannot be linked."""
+
     def __init__(self) -> None:
         self._set_slaves(())
 
@@ -81,9 +85,24 @@ class Master(StreamEnd):
         return self
 
     def _addSlave(self, slave: Any) -> None:
-        """Link `slave`; linked twice it is served twice."""
+        """Link `slave`; linked twice it is served twice.
+
+        Raises
+        ------
+        LinkError
+            When it is no stream slave, or the link would close a ring of stages that forward: a frame
+            would go round in it for ever.
+        """
+        target = _slave_of(slave)
         with _GRAPH:
-            self._set_slaves((*self._slaves, _slave_of(slave)))
+            ring = _ring(self, target)
+            if ring:
+                names = " -> ".join(type(stage).__name__ for stage in ring)
+                raise LinkError(
+                    f"The link would close a ring of stages that forward: {names}",
+                    hint="Frames would go round in it for ever.",
+                )
+            self._set_slaves((*self._slaves, target))
 
     def _removeSlave(self, slave: Any) -> None:
         """Undo one link to `slave`.
@@ -205,7 +224,18 @@ class Slave(FramePool, StreamEnd):
         return self._byteCount
 
     def setDebug(self, count: int, name: str) -> None:
-        """Log the first `count` bytes of each frame at level critical to ``sapwood.<name>``."""
+        """Log size, error and the first `count` bytes of each frame at level critical to ``sapwood.<name>``.
+
+        It takes effect where this class counts frames: a subclass that overrides `_acceptFrame` or
+        `_acceptBatch` has to call them for it. Without a handler for the logger, Python prints to stderr.
+
+        Raises
+        ------
+        StreamError
+            For a negative count.
+        """
+        if count < 0:
+            raise StreamError("Invalid number of bytes to show", expected="0 or more", seen=count)
         self._debug = (count, logging.getLogger(f"sapwood.{name}"))
 
     def _drain(self, deadline: float) -> bool:
@@ -265,8 +295,31 @@ def _deliver(sinks: tuple[Callable[[Any], None], ...], item: object) -> None:
 
 
 def _log_frame(frame: Frame, count: int, logger: logging.Logger) -> None:
-    text = bytes(memoryview(frame.buffer)[:count]).hex(" ")
-    logger.critical("Got Size=%d, Error=%d, Data: %s", frame.size, frame.error, text)
+    shown = [f" 0x{byte:02x}" for byte in memoryview(frame.buffer)[:count]]
+    lines = ["".join(shown[at : at + _DEBUG_LINE]) for at in range(0, len(shown), _DEBUG_LINE)]
+    logger.critical("Got Size=%d, Error=%d, Data:%s", frame.size, frame.error, "\n".join(lines))
+
+
+def _ring(source: Master, target: Slave) -> list[Master]:
+    """Return the stages of the ring that a link from `source` to `target` would close, if all forward."""
+    if not (source.forwards and isinstance(target, Master) and target.forwards):
+        return []
+    before: dict[int, Master | None] = {id(target): None}
+    waiting: list[Master] = [target]
+    while waiting:
+        stage = waiting.pop()
+        if stage is source:
+            way: list[Master] = [target]
+            back: Master | None = stage
+            while back is not None:
+                way.append(back)
+                back = before[id(back)]
+            return way[::-1]
+        for slave in stage._slaves:
+            if isinstance(slave, Master) and slave.forwards and id(slave) not in before:
+                before[id(slave)] = stage
+                waiting.append(slave)
+    return []
 
 
 def _is_bidirectional(end: object) -> bool:

@@ -36,6 +36,8 @@ class RateDrop(Master, Slave):
         When `value` is negative.
     """
 
+    forwards = True
+
     def __init__(self, period: bool, value: float) -> None:
         Master.__init__(self)
         Slave.__init__(self)

@@ -33,6 +33,8 @@ class _Repack(Master, Slave):
         Frames and bytes that came in.
     """
 
+    forwards = True
+
     def __init__(self) -> None:
         Master.__init__(self)
         Slave.__init__(self)

@@ -26,6 +26,7 @@ _log = logging.getLogger("sapwood.batcher")
 class _Stage(Master, Slave):
     """What all have in common: counters, and a gap for every frame dropped."""
 
+    forwards = True
     _version = 1
 
     def __init__(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,18 @@ from sapwood.streams.frame import Frame
 from sapwood.streams.protocols.batcher_layout import LAYOUT_V1, LAYOUT_V2, Layout, Reason, layout_of, walk
 from sapwood.streams.protocols.scatter import place, place_rows, words_at
 
-__all__ = ["Refused", "SubFrames", "combine", "invert", "locate", "split", "split_batch"]
+__all__ = [
+    "Refused",
+    "SubFrameColumns",
+    "SubFrames",
+    "SuperFrames",
+    "combine",
+    "invert",
+    "lay_out",
+    "locate",
+    "split",
+    "split_batch",
+]
 
 _MANY = 32  # sub-frames of a super-frame from which columns are quicker than steps, about
 _HEADER_FIRST = 8  # bytes of a header that stands before its data, in words of up to 8 bytes
@@ -25,6 +36,18 @@ class SubFrames(NamedTuple):
 
     start: NDArray[np.int64]
     tail: NDArray[np.uint64]
+
+
+class SubFrameColumns(Protocol):
+    """What a tail tells of its frame: size, and channel and flags, one each; a `FrameBatch` has them."""
+
+    size: NDArray[np.int64]
+    channel: NDArray[np.uint8]
+    flags: NDArray[np.uint16]
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        ...
 
 
 class Refused(NamedTuple):
@@ -137,20 +160,49 @@ def combine(frames: FrameBatch, version: int, code: int, sequence: int) -> Frame
     ProtocolError
         When a frame is too long for its tail.
     """
+    found = lay_out(frames, np.array([len(frames)]), version, code, sequence)
+    place(found.out, found.data, frames)
+    return Frame(found.out)
+
+
+class SuperFrames(NamedTuple):
+    """Super-frames but for their data: the bytes, where each begins, and where the data of each frame go."""
+
+    out: NDArray[np.uint8]
+    start: NDArray[np.int64]
+    data: NDArray[np.int64]
+
+
+def lay_out(
+    frames: SubFrameColumns, count: NDArray[np.int64], version: int, code: int, sequence: int
+) -> SuperFrames:
+    """Return one super-frame after the other, of ``count[k]`` of the frames each, without their data.
+
+    Parameters are those of `combine`; super-frame k has the number ``sequence + k``.
+
+    Raises
+    ------
+    ProtocolError
+        When a frame is too long for its tail.
+    """
     layout = LAYOUT_V1[code] if version == 1 else LAYOUT_V2
     size = np.ascontiguousarray(frames.size)
     if len(size) and int(size.max()) > 0xFFFFFFFF:
         raise ProtocolError("A frame is too long for a batcher", expected="32 bits", seen=int(size.max()))
     padded = -(-size // layout.word) * layout.word
-    stop = layout.head + np.cumsum(padded + layout.tail)
-    out = np.zeros(int(stop[-1]) if len(stop) else layout.head, np.uint8)
-    out[0], out[1] = version | (code << 4 if version == 1 else 0), sequence & 0xFF
-    place(out, stop - layout.tail - padded, frames)
+    rank = np.repeat(np.arange(1, len(count) + 1), count)  # super headers up to that of each frame
+    stop = np.cumsum(padded + layout.tail) + rank * layout.head
+    first = np.cumsum(count) - count
+    ends = np.concatenate(([0], np.cumsum(padded + layout.tail)))
+    start = ends[first] + np.arange(len(count)) * layout.head
+    out = np.zeros(int(ends[-1]) + len(count) * layout.head, np.uint8)
+    out[start] = version | (code << 4 if version == 1 else 0)
+    out[start + 1] = (sequence + np.arange(len(count))) & 0xFF
     place_rows(out, stop - layout.tail, _tail_rows(frames, size, code if version == 1 else 0, layout.tail))
-    return Frame(out)
+    return SuperFrames(out, start, stop - layout.tail - padded)
 
 
-def _tail_rows(frames: FrameBatch, size: NDArray[np.int64], code: int, width: int) -> NDArray[np.uint8]:
+def _tail_rows(frames: SubFrameColumns, size: NDArray[np.int64], code: int, width: int) -> NDArray[np.uint8]:
     """Return tails, or headers, of `width` bytes, u1[n, width]."""
     fields = size | frames.channel.astype(np.int64) << 32 | frames.flags.astype(np.int64) << 40
     rows = np.zeros((len(frames), max(width, 8)), np.uint8)

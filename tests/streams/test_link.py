@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from sapwood.errors import LinkError, StreamError
 from sapwood.streams import (
+    EventBuilder,
+    Fifo,
     Filter,
     Frame,
     FrameBatch,
     Gap,
     Master,
+    PayloadField,
+    Prbs,
+    RateDrop,
     Slave,
     StreamEnd,
+    StreamUnZip,
+    StreamZip,
     connect,
     disconnect,
     downstream,
     drain,
     streamConnectBiDir,
 )
+from sapwood.streams.protocols import CombinerV1, InverterV1, SplitterV2
 
 
 class Keep(Slave):
@@ -204,11 +214,73 @@ def test_plain_slave_counts_frames_and_batches() -> None:
 
 
 def test_debug_logs_the_first_bytes(caplog: pytest.LogCaptureFixture) -> None:
-    sink = Slave()
+    master, sink = Master(), Slave()
+    master >> sink
     sink.setDebug(2, "probe")
-    sink._acceptFrame(Frame(b"\x01\x02\x03", error=5))
-    assert caplog.records[0].name == "sapwood.probe"
-    assert "Got Size=3, Error=5, Data: 01 02" in caplog.text
+    master._sendFrame(Frame(b"\x01\x02\x03", error=5))
+    assert (caplog.records[0].name, caplog.records[0].levelname) == ("sapwood.probe", "CRITICAL")
+    assert caplog.messages == ["Got Size=3, Error=5, Data: 0x01 0x02"]
+    sink.setDebug(100, "probe")
+    master._sendBatch(FrameBatch.gather([Frame(bytes(range(10))), Frame(b"")]))
+    assert caplog.messages[1:] == [
+        "Got Size=10, Error=0, Data: 0x00 0x01 0x02 0x03 0x04 0x05 0x06 0x07\n 0x08 0x09",
+        "Got Size=0, Error=0, Data:",
+    ]
+    assert (sink.getFrameCount(), sink.getByteCount()) == (3, 13)
+    with pytest.raises(StreamError, match="bytes to show"):
+        sink.setDebug(-1, "probe")
+
+
+def test_debug_prints_without_any_set_up_of_logging() -> None:
+    code = (
+        "from sapwood.streams import Frame, Master, Slave; m, s = Master(), Slave(); m >> s; "
+        "s.setDebug(4, 'x'); m._sendFrame(Frame(b'abcdef'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "Got Size=6, Error=0, Data: 0x61 0x62 0x63 0x64\n"
+
+
+def stages() -> list[Callable[[], Any]]:
+    key = PayloadField(0)
+    return [
+        Fifo, lambda: Filter(False, 0), lambda: RateDrop(False, 0), StreamZip, StreamUnZip,
+        lambda: EventBuilder(key, channels=[0]), lambda: CombinerV1(2), SplitterV2, InverterV1,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", stages())
+def test_a_ring_of_stages_that_forward_is_refused(make: Callable[[], Any]) -> None:
+    first, second, third = make(), Filter(False, 0), Fifo()
+    first >> second >> third
+    second >> Slave()
+    name = type(first).__name__
+    with pytest.raises(LinkError, match=f"ring of stages that forward: {name} -> Filter -> Fifo -> {name}"):
+        third >> first
+    assert third._slaveCount() == 0
+    with pytest.raises(LinkError, match=f"{name} -> {name}"):
+        first >> first
+    with pytest.raises(LinkError, match=f"Filter -> {name} -> Filter|Filter -> Fifo"):
+        connect(third, second)
+    third >> make()  # another one is no ring
+
+
+def test_rings_through_an_end_that_does_not_forward_are_fine() -> None:
+    prbs, fifo, through = Prbs(), Fifo(), Through()
+    prbs >> fifo >> prbs
+    prbs >> prbs
+    other = Filter(False, 0)
+    other >> through >> other
+    prbs.genFrames(10, 100)
+    assert drain(prbs, time.monotonic() + 10)
+    assert prbs.getRxCount() >= 10
+    fifo._stop()
+
+
+def test_a_link_that_was_removed_closes_no_ring() -> None:
+    a, b = Filter(False, 0), Filter(False, 1)
+    a >> b
+    disconnect(a, b)
+    b >> a
 
 
 def test_gaps_pass_through_stages_in_order() -> None:
