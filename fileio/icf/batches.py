@@ -1,0 +1,95 @@
+"""Runs of objects as frames: columns over the mapped file, or over expanded bunches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sapwood.fileio.icf.block import Block
+from sapwood.fileio.icf.source import Source
+from sapwood.streams import FrameBatch
+
+__all__ = ["batches_of"]
+
+Columns = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def batches_of(
+    source: Source,
+    nbytes: int,
+    damaged: Callable[[int, int], Exception] | None,
+    start: int = 0,
+    stop: int | None = None,
+) -> Iterator[FrameBatch]:
+    """Yield objects `start` to ``stop - 1`` as frames, about `nbytes` of the file at a time.
+
+    Parameters
+    ----------
+    damaged
+        Makes the error for object and run that are damaged; None leaves damaged objects out.
+    """
+    index = source.index
+    last = index.count if stop is None else min(stop, index.count)
+    if start >= last:
+        return
+    runs = range(index.locate(start), index.locate(last - 1) + 1)
+    waiting: list[Columns] = []
+    size = 0
+    for run, block in source.blocks(runs):
+        first = index.first[run]
+        rows = slice(max(start - first, 0), last - first)
+        if isinstance(block, Exception):
+            if damaged is not None:
+                raise block
+            continue
+        columns = _columns(block, rows, _failing(damaged, first, run))
+        if source.compressed:
+            yield from _split(FrameBatch(block.data, *columns), nbytes)
+            continue
+        base = 0 if block.placed else index.runs[run].begin
+        waiting.append((columns[0] + base if base else columns[0], columns[1]))
+        size += index.runs[run].end - index.runs[run].begin
+        if size >= nbytes:
+            yield from _split(_mapped(source, waiting), nbytes)
+            waiting, size = [], 0
+    if waiting:
+        yield from _split(_mapped(source, waiting), nbytes)
+
+
+def _failing(
+    damaged: Callable[[int, int], Exception] | None, first: int, run: int
+) -> Callable[[int], Exception] | None:
+    if damaged is None:
+        return None
+    return lambda row: damaged(first + row, run)
+
+
+def _columns(block: Block, rows: slice, damaged: Callable[[int], Exception] | None) -> Columns:
+    """Return starts and sizes of the whole objects among `rows`."""
+    bad = block.bad
+    if not len(bad):
+        return block.starts[rows], block.sizes[rows]
+    there = bad[(bad >= rows.start) & (bad < rows.stop)]
+    if len(there) and damaged is not None:
+        raise damaged(int(there[0]))
+    keep = np.ones(len(block), np.bool_)
+    keep[bad] = False
+    keep[: rows.start] = False
+    keep[rows.stop :] = False
+    return block.starts[keep], block.sizes[keep]
+
+
+def _mapped(source: Source, columns: list[Columns]) -> FrameBatch:
+    starts, sizes = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    return FrameBatch(source.map.data, starts, sizes)
+
+
+def _split(batch: FrameBatch, nbytes: int) -> Iterator[FrameBatch]:
+    """Yield `batch`, in pieces where a run is far larger than what was asked for."""
+    if batch.nbytes <= 2 * nbytes:
+        if len(batch):
+            yield batch
+        return
+    yield from batch.split(nbytes)
