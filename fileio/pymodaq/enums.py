@@ -159,9 +159,7 @@ def enum_checker(enum: type[E_], item: object) -> E_:
         for member in enum:
             if member.name.lower() == item.lower():
                 return member
-    raise ValueError(
-        f"{item} is an invalid {enum}. Should be a {enum} enum or a string in {enum.names()}"
-    )
+    raise ValueError(f"{item} is an invalid {enum}. Should be a {enum} enum or a string in {enum.names()}")
 
 
 def capitalize(text: str) -> str:

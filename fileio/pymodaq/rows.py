@@ -1,0 +1,213 @@
+"""Rows on their way into a growing dataset: gathered in memory, written a chunk at a time."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sapwood.errors import FileError
+from sapwood.fileio import hdf5
+from sapwood.fileio.pymodaq.errors import NodeError
+
+__all__ = ["FixedRows", "RaggedRows", "chunk_shape"]
+
+_CHUNK_BYTES = 64 << 10  # of records smaller than this
+_LARGEST_CHUNK = 1 << 20
+_RAGGED_ROWS, _RAGGED_BYTES = 1024, 1 << 20  # gathered before they are written
+
+
+def chunk_shape(record: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Return the chunks for records of that shape: whole records, or equal pieces of a large one."""
+    size = max(1, math.prod(record) * itemsize)
+    if size <= _LARGEST_CHUNK:
+        return (max(1, _CHUNK_BYTES // size), *(max(1, length) for length in record))
+    piece = list(record)
+    for axis, length in enumerate(record):
+        rest = max(1, math.prod(piece[axis + 1 :]) * itemsize)
+        piece[axis] = max(1, min(length, _LARGEST_CHUNK // rest))
+        if rest <= _LARGEST_CHUNK:
+            break
+    return (1, *piece)
+
+
+def _stored_as_in_memory(dataset: Any) -> bool:
+    """Tell whether the bytes of a chunk are those of the array: no filter, no conversion."""
+    if dataset.id.get_create_plist().get_nfilters():
+        return False
+    same: bool = dataset.id.get_type().equal(hdf5.h5py().h5t.py_create(dataset.dtype, logical=True))
+    return same and not dataset.dtype.hasobject
+
+
+class FixedRows:
+    """Rows of equal shape bound for `dataset`; every method is called with the lock of the file held.
+
+    Parameters
+    ----------
+    dataset
+        An `h5py.Dataset` without limit on its first axis.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+        self.record: tuple[int, ...] = tuple(dataset.shape[1:])
+        self.dtype: np.dtype[Any] = dataset.dtype
+        self.stored = int(dataset.shape[0])
+        self.waiting = 0
+        self._ones = self.record == (1,) or self.record == ()
+        self._chunk = tuple(dataset.chunks)
+        self._direct = self._chunk[1:] == self.record and _stored_as_in_memory(dataset)
+        self._buffer = np.empty((self._chunk[0], *self.record), self.dtype)
+        self._limit = self._room()
+
+    def _room(self) -> int:
+        """Return the rows to gather until a chunk is full."""
+        return int(self._chunk[0] - self.stored % self._chunk[0])
+
+    def append(self, data: NDArray[Any], expand: bool) -> bool:
+        """Take one record or several; return True when they fill a chunk, which is then written.
+
+        Raises
+        ------
+        ValueError
+            When the shape does not fit; nothing has changed then.
+        """
+        waiting = self.waiting
+        if data.shape == self.record and data.shape:
+            if self._chunk[0] == 1:
+                self._write(data.astype(self.dtype, copy=False)[None])
+                return True
+            self._buffer[waiting] = data
+            self.waiting = waiting + 1
+        elif self._ones and data.shape == (1,):
+            self._buffer[waiting] = data[0]
+            self.waiting = waiting + 1
+        else:
+            self._take_many(self._fitted(data, expand))
+        if self.waiting < self._limit:
+            return False
+        self.commit()
+        return True
+
+    def _fitted(self, data: NDArray[Any], expand: bool) -> NDArray[Any]:
+        """Return `data` as an array of records."""
+        if expand and data.ndim == 1 and self._ones:
+            data = data[:, None]
+        one = tuple(length for length in data.shape[1:] if length != 1)
+        if one != tuple(length for length in self.record if length != 1):
+            raise NodeError(
+                f"Data of shape {data.shape} cannot be appended to {self.dataset.name}",
+                expected=f"records of shape {self.record}",
+                seen=data.shape,
+            )
+        return data.reshape(len(data), *self.record)
+
+    def _take_many(self, data: NDArray[Any]) -> None:
+        count = len(data)
+        if self.waiting + count <= len(self._buffer):
+            self._buffer[self.waiting : self.waiting + count] = data
+            self.waiting += count
+            return
+        values = data.astype(self.dtype, copy=False)  # first: what cannot be cast changes nothing
+        self.commit()
+        self._write(values)
+
+    def commit(self) -> None:
+        """Write what was gathered into the dataset.
+
+        Raises
+        ------
+        FileError
+            When the disk refuses; the rows are kept and the dataset is as it was.
+        """
+        if self.waiting:
+            self._write(self._buffer[: self.waiting])
+            self.waiting = 0
+            self._limit = self._room()
+
+    def _write(self, values: NDArray[Any]) -> None:
+        begin, end = self.stored, self.stored + len(values)
+        try:
+            self.dataset.id.set_extent((end, *self.record))
+            if self._direct and len(values) and begin % self._chunk[0] == 0:
+                self._write_chunks(begin, values)
+            else:
+                self.dataset[begin:end] = values
+        except Exception as error:
+            self.dataset.id.set_extent((begin, *self.record))
+            name = self.dataset.file.filename
+            raise FileError(f"Rows could not be written to {self.dataset.name}", file=name,
+                            seen=str(error)) from error  # fmt: skip
+        self.stored = end
+        self._limit = self._room()
+
+    def _write_chunks(self, begin: int, values: NDArray[Any]) -> None:
+        """Write whole chunks past the library's own copying, and the rest through it."""
+        rows, zeros = self._chunk[0], (0,) * len(self.record)
+        whole = len(values) // rows * rows
+        data = np.ascontiguousarray(values[:whole])
+        for at in range(0, whole, rows):
+            piece = data[at : at + rows].reshape(-1).view(np.uint8)
+            self.dataset.id.write_direct_chunk((begin + at, *zeros), piece)
+        if whole < len(values):
+            self.dataset[begin + whole : begin + len(values)] = values[whole:]
+
+
+def _write_ragged(dataset: Any, begin: int, values: NDArray[Any]) -> None:
+    """Write rows below the convenience layer of h5py, which takes rows of equal length for a 2-D array."""
+    h5 = hdf5.h5py()
+    space = dataset.id.get_space()
+    space.select_hyperslab((begin,), values.shape)
+    dataset.id.write(h5.h5s.create_simple(values.shape), space, values, h5.h5t.py_create(dataset.dtype))
+
+
+class RaggedRows:
+    """Rows of their own length bound for a dataset; every method is called with the lock held."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+        self.stored = int(dataset.shape[0])
+        self._rows: list[NDArray[Any]] = []
+        self._bytes = 0
+        self._base = hdf5.h5py().check_vlen_dtype(dataset.dtype)
+
+    @property
+    def waiting(self) -> int:
+        """Rows gathered."""
+        return len(self._rows)
+
+    def append(self, data: NDArray[Any]) -> bool:
+        """Take one row; return True when enough were gathered, which are then written."""
+        row = np.array(data, dtype=self._base).reshape(-1)
+        self._rows.append(row)
+        self._bytes += row.nbytes
+        if len(self._rows) < _RAGGED_ROWS and self._bytes < _RAGGED_BYTES:
+            return False
+        self.commit()
+        return True
+
+    def commit(self) -> None:
+        """Write what was gathered into the dataset.
+
+        Raises
+        ------
+        FileError
+            When the disk refuses; the rows are kept.
+        """
+        if not self._rows:
+            return
+        values = np.empty(len(self._rows), dtype=self.dataset.dtype)
+        for at, row in enumerate(self._rows):
+            values[at] = row
+        begin, end = self.stored, self.stored + len(values)
+        try:
+            self.dataset.id.set_extent((end,))
+            _write_ragged(self.dataset, begin, values)
+        except Exception as error:
+            self.dataset.id.set_extent((begin,))
+            name = self.dataset.file.filename
+            raise FileError(f"Rows could not be written to {self.dataset.name}", file=name,
+                            seen=str(error)) from error  # fmt: skip
+        self.stored, self._rows, self._bytes = end, [], 0

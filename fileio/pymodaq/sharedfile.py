@@ -1,0 +1,315 @@
+"""One open HDF5 file of this process: its handle, its lock, rows on their way, and the timed flush.
+
+All savers of this process that open the same file share one of these, so that their appends
+cannot run into each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sapwood.errors import FileError
+from sapwood.fileio.pymodaq import nexus
+from sapwood.fileio.pymodaq.codec import encode
+from sapwood.fileio.pymodaq.errors import NodeError, SwmrError
+from sapwood.fileio.pymodaq.index import TreeIndex
+from sapwood.fileio.pymodaq.opening import open_for_reading, open_for_writing, open_new
+from sapwood.fileio.pymodaq.rawattrs import put_fixed
+from sapwood.fileio.pymodaq.rows import FixedRows, RaggedRows
+
+__all__ = ["FLUSH_S", "SharedFile", "acquire"]
+
+FLUSH_S = 1.0  # a killed writer loses the rows of this time at most
+
+_LOG = logging.getLogger(__name__)
+_LOCK = threading.Lock()
+_open: dict[tuple[int, int], SharedFile] = {}
+
+
+def acquire(path: Path, mode: str, swmr: bool) -> SharedFile:
+    """Return the file, opened now or by another saver of this process; `mode` is r, a or w.
+
+    Raises
+    ------
+    FileError
+        When it cannot be opened, or not in this way beside those who have it open.
+    """
+    with _LOCK:
+        shared = _open.get(_identity(path)) if path.exists() else None
+        if shared is not None and shared.handle:
+            return shared.join(mode, swmr)
+        shared = SharedFile(path, _opened(path, mode, swmr), mode != "r", swmr)
+        _open[shared.key] = shared
+        return shared
+
+
+def _opened(path: Path, mode: str, swmr: bool) -> Any:
+    if mode == "r":
+        return open_for_reading(path)
+    return open_for_writing(path, swmr) if mode == "a" else open_new(path, swmr)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+class SharedFile:
+    """An open file.
+
+    Attributes
+    ----------
+    handle
+        The `h5py.File`.
+    lock
+        Held during every change, and by readers who need rows still on their way.
+    index
+        The tree, see `TreeIndex`.
+    """
+
+    def __init__(self, path: Path, handle: Any, writable: bool, swmr_made: bool) -> None:
+        self.path = path
+        self.key = _identity(path)
+        self.handle = handle
+        self.writable = writable
+        self.swmr_made = swmr_made
+        self.lock = threading.RLock()
+        self.index = TreeIndex(handle)
+        self.plots: set[str] = set()  # groups whose NeXus attributes must be made anew
+        self._described: set[str] = set()
+        self._rows: dict[str, FixedRows | RaggedRows] = {}
+        self._grown: set[str] = set()  # arrays whose shape attribute is old
+        self._changed = writable
+        self._failure: Exception | None = None
+        self._users = 1
+        self._stop = threading.Event()
+        if writable:
+            self._keep_metadata()
+            threading.Thread(target=_flusher, args=(weakref.ref(self), self._stop), daemon=True,
+                             name=f"flush {path.name}").start()  # fmt: skip
+
+    def join(self, mode: str, swmr: bool) -> SharedFile:
+        """Count one more user, if it can have the file in this way."""
+        if mode == "w":
+            raise FileError("A file that this process has open is not replaced", file=self.path)
+        if mode == "a" and not self.writable:
+            raise FileError("The file is open for reading only in this process", file=self.path,
+                            hint="Close it first.")  # fmt: skip
+        if swmr and mode == "a" and not self.swmr_made:
+            raise SwmrError("The file is open without swmr_mode in this process", file=self.path)
+        with self.lock:
+            self._users += 1
+        return self
+
+    @property
+    def following(self) -> bool:
+        """The file grows by the hand of another process (SWMR)."""
+        return not self.writable and bool(self.handle) and bool(self.handle.swmr_mode)
+
+    @property
+    def swmr_active(self) -> bool:
+        """The file is written in SWMR mode by us."""
+        return self.writable and bool(self.handle) and bool(self.handle.swmr_mode)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[TreeIndex]:
+        """Hold the lock for a change.
+
+        Raises
+        ------
+        NodeError
+            When the file is closed or was opened for reading.
+        FileError
+            When the disk refused what was written before.
+        """
+        with self.lock:
+            self.check_writable()
+            self._changed = True
+            yield self.index
+
+    def check_writable(self) -> None:
+        """Raise unless the file can be changed; the lock is held."""
+        if not self.handle:
+            raise NodeError("The file is closed", file=self.path)
+        if not self.writable:
+            raise NodeError("The file was opened for reading", file=self.path)
+        if self._failure is not None:
+            raise FileError("The file could not be written", file=self.path,
+                            seen=str(self._failure)) from self._failure  # fmt: skip
+
+    def rows(self, path: str, dataset: Any) -> FixedRows | RaggedRows:
+        """Return the rows on their way to an array; the lock is held."""
+        rows = self._rows.get(path)
+        if rows is None:
+            ragged = dataset.dtype.kind == "O"
+            rows = self._rows[path] = RaggedRows(dataset) if ragged else FixedRows(dataset)
+        return rows
+
+    def note_growth(self, path: str) -> None:
+        """Note that the array has got rows; the lock is held."""
+        self._grown.add(path)
+        self._changed = True
+
+    def commit(self, path: str | None = None) -> None:
+        """Write the rows on their way to one array, or to all."""
+        if not self.writable:
+            return
+        with self.lock:
+            for name in list(self._rows) if path is None else [path]:
+                if name in self._rows:
+                    self._rows[name].commit()
+
+    def forget(self, path: str) -> None:
+        """Drop what is kept for the nodes below a path that are about to be removed."""
+        for kept in [name for name in self._rows if name.startswith(f"{path.rstrip('/')}/")]:
+            del self._rows[kept]
+            self._grown.discard(kept)
+        self.plots = {name for name in self.plots if not name.startswith(f"{path.rstrip('/')}/")}
+
+    def flush(self, *, structure: bool = False) -> None:
+        """Bring everything to the file; a reader or a crash meets the file as it is now.
+
+        `structure`: also where SWMR is active, bring attributes up to date.
+        """
+        with self.lock:
+            if not (self.writable and self.handle):
+                return
+            self._changed = False
+            self.commit()
+            if structure or not self.swmr_active:
+                self._update_shapes()
+                nexus.describe_all(self.handle, self.plots, self._described)
+                self.plots.clear()
+            self._flush_metadata()
+
+    def _update_shapes(self) -> None:
+        for path in self._grown:
+            dataset = self.handle[path]
+            put_fixed(dataset, "shape", encode(tuple(dataset.shape)))
+        self._grown.clear()
+
+    def _keep_metadata(self) -> None:
+        """Let the library write no metadata between flushes: a crash meets those of the last flush."""
+        self._evict(False)
+
+    def _evict(self, allowed: bool) -> None:
+        config = self.handle.id.get_mdc_config()
+        config.evictions_enabled = allowed
+        config.incr_mode = config.flash_incr_mode = config.decr_mode = 0
+        self.handle.id.set_mdc_config(config)
+
+    def _flush_metadata(self) -> None:
+        if not self.swmr_active:
+            self._evict(True)
+            self.handle.flush()
+            self._evict(False)
+        else:
+            self.handle.flush()
+
+    def flush_if_changed(self) -> None:
+        """Do the timed flush; a failure is kept and raised at the next change."""
+        with self.lock:
+            if not (self._changed and self.handle):
+                return
+            try:
+                self.flush()
+            except Exception as error:  # noqa: BLE001  # of the thread of the timed flush: told to the next caller
+                self._failure = error
+
+    def start_swmr(self) -> None:
+        """Let readers of other processes follow the file from now on."""
+        with self.writing():
+            if not self.swmr_made:
+                raise SwmrError("File was not opened with swmr_mode=True", file=self.path)
+            if self.handle.swmr_mode:
+                return
+            self.handle.attrs["swmr_active"] = True
+            self.flush()
+            self._evict(True)
+            self.handle.swmr_mode = True
+
+    def stop_swmr(self) -> None:
+        """End SWMR mode: the file is closed, opened again, and its attributes are brought up to date."""
+        with self.lock:
+            self.commit()
+            grown = self._grown | set(self._rows)
+            self.handle.close()
+            self.attach(open_for_writing(self.path, swmr=True))
+            self.handle.attrs["swmr_active"] = False
+            self._grown |= grown
+            self.flush()
+
+    def attach(self, handle: Any) -> None:
+        """Go on with a new handle of the same file."""
+        self.handle = handle
+        self._rows.clear()
+        self.index.handle = handle
+        self._keep_metadata()
+
+    def refresh(self) -> None:
+        """Forget what is known of the tree, for files that others change."""
+        with self.lock:
+            self.index = TreeIndex(self.handle)
+
+    def release(self) -> None:
+        """Count one user less; the last one closes the file.
+
+        Raises
+        ------
+        FileError
+            When what was on its way could not be written.
+        """
+        with _LOCK, self.lock:
+            self._users -= 1
+            last = self._users <= 0
+            if last and _open.get(self.key) is self:
+                del _open[self.key]
+        if not last:
+            return self.flush()
+        self._stop.set()
+        with self.lock:
+            return self._close()
+
+    def _close(self) -> None:
+        try:
+            if self.swmr_active:
+                self._settle()
+            self.flush()
+        finally:
+            if self.handle:
+                self.handle.close()
+
+    def _settle(self) -> None:
+        """End SWMR mode before closing; if the file cannot be opened again, its rows are there still."""
+        self.commit()
+        try:
+            self.stop_swmr()
+        except FileError as error:
+            if self.handle:
+                raise
+            _LOG.warning("The attributes of %s stay as they were when SWMR began: %s", self.path, error)
+
+
+def _flusher(reference: weakref.ref[SharedFile], stop: threading.Event) -> None:
+    """Flush a file from time to time, as long as it lives."""
+    while not stop.wait(FLUSH_S):
+        shared = reference()
+        if shared is None:
+            return
+        shared.flush_if_changed()
+        del shared
+
+
+def _forget_after_fork() -> None:
+    """Leave the files of the parent process to it."""
+    _open.clear()
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)
