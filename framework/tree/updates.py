@@ -353,16 +353,17 @@ def _variables(changed: Iterable[BaseVariable | Block], *, everything: bool) -> 
 
 def _with_followers(changed: Variables) -> Variables:
     """Return `changed` with the variables that follow them, and those that follow these, at the end."""
-    found: Variables | None = None
     pending = [variable for variable in changed if variable._followers]
+    if not pending:
+        return changed
+    found, seen = dict(changed), set(changed)
     while pending:
-        if found is None:
-            found = dict(changed)
         reached = [follower for variable in pending for follower in variable._followers]
         pending = []
         for follower in reached:
-            if follower not in found:
+            if follower not in seen:
+                seen.add(follower)
+                pending.append(follower)
                 if follower._updateNotify:
                     found[follower] = None
-                pending.append(follower)
-    return changed if found is None else found
+    return found

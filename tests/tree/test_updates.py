@@ -298,3 +298,22 @@ class TestVariableWait:
         thread.start()
         assert pr.VariableWait(top.D.l, lambda values: values[0].value == 77, timeout=10)
         thread.join()
+
+
+def test_silent_variables_that_follow_each_other(start: Any) -> None:
+    device = pr.Device(name="D")
+    device.add(pr.LocalVariable(name="x", value=0))
+    for name in ("one", "two"):
+        device.add(pr.LocalVariable(name=name, value=0, updateNotify=False))
+    device.add(pr.LocalVariable(name="last", value=0))
+    root = start(device)
+    for source, follower in (("x", "one"), ("one", "two"), ("two", "one"), ("two", "last")):
+        device.node(source).addListener(device.node(follower))
+    mine = Batches()
+    root.addBatchListener(mine)
+    device.x.set(1)
+    waiter = threading.Thread(target=root.waitOnUpdate, daemon=True)
+    waiter.start()
+    waiter.join(30)
+    assert not waiter.is_alive()
+    assert mine.got == [["top.D.x", "top.D.last"]]
