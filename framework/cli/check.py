@@ -19,11 +19,15 @@ WORD_BYTES = 4  # bytes
 
 @dataclass(frozen=True)
 class Sent:
-    """What the board says of one of its channels."""
+    """What the board says of one of its channels.
+
+    `first` is the word that a counter begins with, None when it is not known.
+    """
 
     pattern: str
     frames: int
     size: int
+    first: int | None = 0
 
 
 class ChannelCheck:
@@ -48,7 +52,7 @@ class ChannelCheck:
         }
         self._content: Callable[[FrameBatch], int] = contents[sent.pattern]
         self._prbs = PrbsChecker()
-        self._word = 0
+        self._word = sent.first
         self._extremes = 32767, -32768
 
     @property
@@ -74,6 +78,8 @@ class ChannelCheck:
 
     def _check_counter(self, frames: FrameBatch) -> int:
         words = frames.payload.view("<u4").reshape(len(frames), -1)
+        if self._word is None:
+            self._word = int(words[0, 0])
         first = self._word + np.arange(len(frames), dtype=np.uint32)[:, None] * np.uint32(words.shape[1])
         wanted = (first + np.arange(words.shape[1], dtype=np.uint32)).astype(np.uint32)
         bad = int(np.count_nonzero((words != wanted).any(axis=1)))

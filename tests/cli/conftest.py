@@ -92,6 +92,10 @@ class Process:
         assert line is not None, (text, self.lines, self.errors)
         return line
 
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
     def send(self, number: signal.Signals) -> None:
         self._child.send_signal(number)
 
