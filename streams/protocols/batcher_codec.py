@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 _MANY = 32  # sub-frames of a super-frame from which columns are quicker than steps, about
+_ZERO = np.zeros(1, np.int64)
 _HEADER_FIRST = 8  # bytes of a header that stands before its data, in words of up to 8 bytes
 
 
@@ -101,13 +102,20 @@ def _run(batch: FrameBatch, first: int, found: list[SubFrames]) -> Iterator[Fram
 
 
 def _views(payload: memoryview | NDArray[np.uint8], found: SubFrames) -> FrameBatch:
+    """Return the sub-frames as a batch; what `locate` found lies inside and is not checked again."""
     start, tail = found
-    return FrameBatch(
-        payload,
-        start,
-        (tail & 0xFFFFFFFF).view(np.int64),
-        channel=(tail >> np.uint64(32)).astype(np.uint8),
-        flags=(tail >> np.uint64(40)).astype(np.uint16),
+    data = payload if isinstance(payload, np.ndarray) else np.frombuffer(payload, np.uint8)
+    count = len(start)
+    return FrameBatch._view(
+        data,
+        (
+            np.ndarray((count,), np.uint8, tail, 4, (8,)),
+            np.ndarray((count,), np.dtype("<u2"), tail, 5, (8,)).astype(np.uint16),
+            np.ndarray((count,), np.uint8, _ZERO, 0, (0,)),
+            np.ndarray((count,), np.int64, _ZERO, 0, (0,)),
+            start,
+            np.ndarray((count,), np.dtype("<u4"), tail, 0, (8,)).astype(np.int64),
+        ),
     )
 
 
@@ -122,7 +130,7 @@ def locate(data: memoryview, base: int, end: int, version: int) -> SubFrames | R
     steps = walk(data, layout, base, end)
     if steps is None:
         return Reason("tail")
-    return SubFrames(np.array(steps[0], np.int64), np.array(steps[1], np.uint64))
+    return SubFrames(np.array(steps[0], np.int64), np.array(steps[1], np.dtype("<u8")))
 
 
 def _equal_steps(data: memoryview, base: int, end: int, layout: Layout) -> SubFrames | None:

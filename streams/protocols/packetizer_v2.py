@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.streams.batch import FrameBatch
 from sapwood.streams.frame import Frame
-from sapwood.streams.protocols.packetizer_assembly import HELD_BYTES, Event, Partial, Reassembly, Run, trimmed
+from sapwood.streams.protocols.checksum import Checksum, quickest
+from sapwood.streams.protocols.packetizer_assembly import (
+    EOFE_ERROR,
+    HELD_BYTES,
+    Event,
+    Partial,
+    Reassembly,
+    Run,
+    trimmed,
+)
 from sapwood.streams.protocols.packetizer_segment import ALIGN, HEAD, chunk_size, segment
 from sapwood.streams.protocols.scatter import place, words_at
 
@@ -30,25 +38,13 @@ _WITH_CRC = 0x20  # in the first byte
 _SOF_USER = 0x02  # first-user bit of SSI
 _SOF = 1 << 63
 _NUMBER_MASK = 0xFFFF
-_AT_ONCE = 5 << 10  # bytes
+_LARGE = 1024  # bytes of a frame or packet from which steps are quicker than columns
 _PADS = tuple(bytes(count) for count in range(ALIGN))
 _HEAD = struct.Struct("<Q")
 _TAIL_HALF = struct.Struct("<I")
 _CRC_BE = struct.Struct(">I")
-_TAIL_WORDS = struct.Struct("<BBB")
-
-
-def _checksum(data: memoryview | bytes, running: int) -> int:
-    """Return the CRC-32 of `data`, going on from `running`.
-
-    `crc32` lets go of the interpreter lock for more than 5 KiB, and getting it back from busy threads
-    costs a thousand times more than the sum: so it gets less.
-    """
-    if len(data) <= _AT_ONCE:
-        return crc32(data, running)
-    for at in range(0, len(data), _AT_ONCE):
-        running = crc32(data[at : at + _AT_ONCE], running)
-    return running
+_WHOLE_TAIL = struct.Struct(">BBBBI")
+_WHOLE_HEAD = _SOF | _NUMBER_MASK << 32 | 0x0F  # what counts in the head of a packet that is a whole frame
 
 
 class EncoderV2:
@@ -63,13 +59,16 @@ class EncoderV2:
     """
 
     def __init__(self, crc: bool, ssi: bool) -> None:
-        self._crc = crc
+        self._crc: Checksum | None = quickest() if crc else None
         self._mode = _VERSION | (_WITH_CRC if crc else 0)
         self._first = _SOF_USER if ssi else 0
 
     def batch(self, frames: FrameBatch, dest: int, limit: int) -> FrameBatch:
         """Return the packets, of at most `limit` bytes, of frames for TDEST `dest`; none may be empty."""
-        pieces, _, number, last = segment(frames, chunk_size(limit, _TAIL))
+        chunk = chunk_size(limit, _TAIL)
+        if frames.nbytes > _LARGE * len(frames) and chunk > _LARGE:
+            return self._in_steps(frames, dest, chunk)
+        pieces, _, number, last = segment(frames, chunk)
         flags = pieces.flags.astype(np.uint64)
         padded = (pieces.size + (ALIGN - 1)) // ALIGN
         size = padded + (HEAD + _TAIL) // ALIGN  # all in words of 8 bytes
@@ -83,10 +82,35 @@ class EncoderV2:
         words[stop - 1] = flags >> 8 | last.astype(np.uint64) << 8 | valid << 16
         out = words.view(np.uint8)
         place(out, start * ALIGN + HEAD, pieces)
-        if self._crc:
-            sums = _running_sums(out.data, start * ALIGN, stop * ALIGN - _CRC, number == 0)
+        if self._crc is not None:
+            bounds = (start * ALIGN).tolist(), (stop * ALIGN - _CRC).tolist(), (number == 0).tolist()
+            sums = np.array(_running_sums(self._crc, out.data, *bounds), np.uint32)
             words.view(np.uint32)[stop * 2 - 1] = sums.byteswap()
         return FrameBatch(out, start * ALIGN, size * ALIGN)
+
+    def _in_steps(self, frames: FrameBatch, dest: int, chunk: int) -> FrameBatch:
+        """Do as `batch` does, packet by packet; frames are cut into pieces of `chunk` bytes."""
+        view, base = frames.payload.data, dest << 16 | self._mode
+        parts: list[bytes | memoryview] = []
+        sizes: list[int] = []
+        checksum, running = self._crc, 0
+        columns = frames.start.tolist(), frames.size.tolist(), frames.flags.tolist()
+        for start, size, flags in zip(*columns, strict=True):
+            first, end = ((flags & 0xFF) | self._first) << 8 | base, start + size
+            for number, at in enumerate(range(start, end, chunk)):
+                piece = view[at : min(at + chunk, end)]
+                count = len(piece)
+                pad = -count % ALIGN
+                head = _HEAD.pack((number & _NUMBER_MASK) << 32 | first | (0 if number else _SOF))
+                last = flags >> 8 | (at + count == end) << 8 | (ALIGN - pad) << 16
+                tail = _PADS[pad] + _TAIL_HALF.pack(last)
+                if checksum is not None:
+                    running = checksum(head, running if number else 0)
+                    running = checksum(tail, checksum(piece, running))
+                parts += (head, piece, tail, _CRC_BE.pack(running))
+                sizes.append(HEAD + count + pad + _TAIL)
+        size = np.array(sizes, np.int64)
+        return FrameBatch(b"".join(parts), np.cumsum(size) - size, size)
 
     def frame(self, frame: Frame, dest: int, limit: int) -> Frame | FrameBatch:
         """Return the only packet of a frame, or the batch of its packets."""
@@ -101,19 +125,19 @@ class EncoderV2:
             _PADS[pad],
             _TAIL_HALF.pack(frame.flags >> 8 | 1 << 8 | (ALIGN - pad) << 16),
         ))  # fmt: skip
-        return Frame(packet + _CRC_BE.pack(_checksum(packet, 0) if self._crc else 0))
+        return Frame(packet + _CRC_BE.pack(self._crc(packet, 0) if self._crc is not None else 0))
 
 
 def _running_sums(
-    data: memoryview, start: NDArray[np.int64], stop: NDArray[np.int64], fresh: NDArray[np.bool_]
-) -> NDArray[np.uint32]:
+    checksum: Checksum, data: memoryview, start: list[int], stop: list[int], fresh: list[bool]
+) -> list[int]:
     """Return the checksum at the end of each run of bytes; it goes on from the one before unless `fresh`."""
     sums = []
     running = 0
-    for begin, end, anew in zip(start.tolist(), stop.tolist(), fresh.tolist(), strict=True):
-        running = _checksum(data[begin:end], 0 if anew else running)
+    for begin, end, anew in zip(start, stop, fresh, strict=True):
+        running = checksum(data[begin:end], 0 if anew else running)
         sums.append(running)
-    return np.array(sums, np.uint32)
+    return sums
 
 
 class DecoderV2(Reassembly):
@@ -131,7 +155,7 @@ class DecoderV2(Reassembly):
 
     def __init__(self, crc: bool, ssi: bool, limit: int = HELD_BYTES) -> None:
         super().__init__(ssi, limit)
-        self._crc = crc
+        self._crc: Checksum | None = quickest() if crc else None
         self._states: defaultdict[int, Partial] = defaultdict(Partial)
 
     def frame(self, packet: Frame) -> list[Event]:
@@ -140,7 +164,7 @@ class DecoderV2(Reassembly):
         if packet.error or size < _LEAST or size % ALIGN:
             return self._drop("transport" if packet.error else "size", 1)
         head: int = _HEAD.unpack_from(data)[0]
-        last, end, valid = _TAIL_WORDS.unpack_from(data, size - _TAIL)
+        last, end, valid, _, told = _WHOLE_TAIL.unpack_from(data, size - _TAIL)
         if head & 0x0F != _VERSION or not 1 <= valid <= ALIGN:
             return self._drop("version" if head & 0x0F != _VERSION else "valid", 1)
         dest, number, starts, ends = head >> 16 & 0xFF, head >> 32 & _NUMBER_MASK, head >= _SOF, bool(end & 1)
@@ -148,9 +172,9 @@ class DecoderV2(Reassembly):
         piece = data[HEAD : size - _TAIL - ALIGN + valid]
         if starts == state.open or number != state.number & _NUMBER_MASK:
             return self._break(state, dest, "order", len(piece), starts=starts, ends=ends)
-        if self._crc:
-            crc = _checksum(data[: size - _CRC], 0 if starts else state.crc)
-            if _CRC_BE.unpack_from(data, size - _CRC)[0] != crc:
+        if self._crc is not None:
+            crc = self._crc(data[: size - _CRC], 0 if starts else state.crc)
+            if told != crc:
                 return self._break(state, dest, "crc", len(piece), starts=starts, ends=ends)
             state.crc = crc
         first = head >> 8 & 0xFF
@@ -158,6 +182,8 @@ class DecoderV2(Reassembly):
 
     def batch(self, packets: FrameBatch) -> list[Event]:
         """Take many packets; return frames and gaps, those of each TDEST in order."""
+        if packets.nbytes > _LARGE * len(packets):
+            return self._in_steps(packets)
         packets, head, tail = self._sound(packets)
         if not len(packets):
             return []
@@ -169,6 +195,56 @@ class DecoderV2(Reassembly):
             mine = np.flatnonzero(dest == target)
             events += self._one_dest(target, packets[mine], head[mine], tail[mine])
         return events
+
+    def _in_steps(self, packets: FrameBatch) -> list[Event]:
+        """Do as `batch` does, packet by packet; packets that are whole frames go on in batches."""
+        data, checksum, states = packets.payload.data, self._crc, self._states
+        events: list[Event] = []
+        starts: list[int] = []
+        sizes: list[int] = []
+        flags: list[int] = []
+        run = -1  # TDEST of the frames that wait to go on
+        columns = packets.start.tolist(), packets.size.tolist(), packets.error.tolist()
+        for start, size, error in zip(*columns, strict=True):
+            whole = not error and size >= _LEAST and not size % ALIGN
+            if whole:
+                head: int = _HEAD.unpack_from(data, start)[0]
+                last, end, valid, _, told = _WHOLE_TAIL.unpack_from(data, start + size - _TAIL)
+                state = states[head >> 16 & 0xFF]
+                whole = (
+                    head & _WHOLE_HEAD == _SOF | _VERSION
+                    and bool(end & 1)
+                    and 1 <= valid <= ALIGN
+                    and not state.open
+                    and (checksum is None or checksum(data[start : start + size - _CRC], 0) == told)
+                )
+            if run >= 0 and not (whole and head >> 16 & 0xFF == run):
+                events.append(self._wholes(run, packets, starts, sizes, flags))
+                starts, sizes, flags, run = [], [], [], -1
+            if whole:
+                state.skipping, run = False, head >> 16 & 0xFF
+                starts.append(start + HEAD)
+                sizes.append(size - (HEAD + _TAIL + ALIGN) + valid)
+                flags.append(head >> 8 & 0xFF | last << 8)
+            else:
+                events += self.frame(Frame.of_view(data[start : start + size], 0, 0, error))
+        if run >= 0:
+            events.append(self._wholes(run, packets, starts, sizes, flags))
+        return events
+
+    def _wholes(
+        self, dest: int, packets: FrameBatch, starts: list[int], sizes: list[int], flags: list[int]
+    ) -> Event:
+        """Return frames that filled a packet each, and count them."""
+        frames = FrameBatch(packets.payload, starts, sizes, flags=np.array(flags, np.uint16))
+        counts = self.received[dest]
+        counts.frames += len(starts)
+        counts.bytes += sum(sizes)
+        bad = (frames.flags >> 8 & 1).astype(np.uint8) if self._ssi else None
+        if bad is not None and bad.any():
+            counts.eofe += int(np.count_nonzero(bad))
+            frames.error = bad * np.uint8(EOFE_ERROR)
+        return dest, frames
 
     def _sound(self, packets: FrameBatch) -> tuple[FrameBatch, NDArray[np.uint64], NDArray[np.uint64]]:
         """Return the packets that can be read, with their heads and tails; the others are counted."""
@@ -208,13 +284,14 @@ class DecoderV2(Reassembly):
         self, state: Partial, packets: FrameBatch, starts: NDArray[np.bool_], tail: NDArray[np.uint64]
     ) -> int | None:
         """Return the checksum of the last packet, None when one of them is wrong; 0 without checking."""
-        if not self._crc:
+        checksum = self._crc
+        if checksum is None:
             return 0
         data, running = packets.payload.data, state.crc
         begins, ends = packets.start.tolist(), (packets.start + packets.size - _CRC).tolist()
         sums = (tail >> 32).astype(np.uint32).byteswap().tolist()
         for begin, end, anew, wanted in zip(begins, ends, starts.tolist(), sums, strict=True):
-            running = _checksum(data[begin:end], 0 if anew else running)
+            running = checksum(data[begin:end], 0 if anew else running)
             if running != wanted:
                 return None
         return running

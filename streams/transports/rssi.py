@@ -1,12 +1,14 @@
-"""RSSI links between stream ends: a client or server that runs `RssiCore` on a thread of its own."""
+"""RSSI links between stream ends: a client or server that runs `RssiCore`."""
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -23,7 +25,8 @@ from sapwood.streams.transports.rssisettings import RssiSettings
 
 __all__ = ["Application", "Client", "Server", "Transport"]
 
-_MOST_ARRIVED = 4096  # segments that may wait for the thread; more are as good as lost on the way
+_MOST_ARRIVED = 4096  # segments that may wait to be taken; more are as good as lost on the way
+_TURNS = 16  # that a thread which brought something goes on for others
 _WINDOWS = 4  # of payloads that the application may leave waiting before this end is busy
 _DRAIN_S = 1.0  # that a stop gives the other end to acknowledge
 _JOIN_S = 2.0
@@ -99,10 +102,12 @@ def _buffers(batch: FrameBatch) -> list[memoryview]:
 
 
 class _Link(RssiSettings):
-    """What client and server share: the thread that runs the state machine, and what waits for it.
+    """What client and server share: who runs the state machine, and what waits for it.
 
-    One thread owns the state machine. Whatever the sinks at both ends raise is counted and logged
-    once for each kind; the thread goes on. A second thread hands payloads to the application, so
+    One thread at a time runs the state machine: whoever brings something for it, from the network or
+    from the application. Who comes meanwhile leaves what he brings to that thread, and goes. A thread
+    of the link's own does what becomes due when nobody comes. Whatever the sinks at both ends raise
+    is counted and logged once for each kind. One more thread hands payloads to the application, so
     that a slow sink holds back the other end and not the link.
     """
 
@@ -112,7 +117,7 @@ class _Link(RssiSettings):
         """Frames of the application; dropped by ``error``, ``empty``, ``oversize``, ``closed`` and, as far
         as they were under way when the link broke or stopped, ``unacknowledged``."""
         self.arrivalsDropped = 0
-        """Segments that came faster than the thread could take them."""
+        """Segments that came faster than the link could take them."""
         self._name = f"rssi.{type(self).__name__}"
         self._transport = Transport(self)
         self._application = Application(self)
@@ -120,13 +125,17 @@ class _Link(RssiSettings):
         self._arrived >> _Arrivals(self)
         self._faults = SinkErrors(_log)
         self._lock = threading.Lock()
-        self._wake = threading.Condition(self._lock)  # for the thread
-        self._news = threading.Condition(self._lock)  # for those who wait for room, or for a state
+        self._wake = threading.Condition(self._lock)  # for the link's own thread
+        self._room = threading.Condition(self._lock)  # for senders
+        self._news = threading.Condition(self._lock)  # for those who wait for a state
         self._inbox: list[Data] = []
         self._outbox: deque[Data] = deque()
         self._worker: threading.Thread | None = None
-        self._stopping = self._relieved = False
-        self._sleeping = self._has_room = False  # the thread waits; it could send
+        self._retired: threading.Thread | None = None  # the own thread before this one
+        self._serving: int | None = None  # thread that runs the state machine
+        self._alarm = math.inf  # when the own thread looks after the link by itself
+        self._relieved = False
+        self._was_open = False
         self._quiet = True  # nothing waits to be sent or acknowledged
         self._lost = 0, 0
 
@@ -156,10 +165,14 @@ class _Link(RssiSettings):
         with self._lock:
             if self._worker is not None:
                 return
-            self._stopping = False
-            self._inbox = []
+            retired = self._retired
+            if retired is not None and not retired.is_alive():
+                retired = self._retired = None
+            if retired is None:
+                self._inbox = []
+                self._core.start(time.monotonic())
             self._arrived._start()
-            self._worker = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self._worker = threading.Thread(target=self._run, args=(retired,), name=self._name, daemon=True)
             self._worker.start()
 
     def waitOpen(self, timeout: float) -> bool:
@@ -184,22 +197,24 @@ class _Link(RssiSettings):
         self._arrived.abort()
 
     def _end(self) -> None:
+        """Have the own thread close the link, which it does when nobody runs the state machine."""
         with self._lock:
             worker, self._worker = self._worker, None
-            self._stopping = True
+            inside = self._serving == threading.get_ident()
+            self._retired = worker or self._retired
             self._wake.notify()
-        if worker is not None and worker is not threading.current_thread():
+        if worker is not None and not inside:
             worker.join(_JOIN_S)
             if worker.is_alive():
                 _log.warning("%s ends when the sink that holds it back returns", self._name)
 
     def _wait_acknowledged(self, deadline: float) -> bool:
         with self._lock:
-            if threading.current_thread() is self._worker:
+            if self._serving == threading.get_ident():
                 return self._quiet
             return self._news.wait_for(lambda: self._quiet, max(0.0, deadline - time.monotonic()))
 
-    # ------------------------------------------------------------ other threads
+    # ------------------------------------------------------------ from all sides
 
     def _arrive(self, segments: Sequence[Data]) -> None:
         """Take segments from the network."""
@@ -208,15 +223,18 @@ class _Link(RssiSettings):
                 self.arrivalsDropped += len(segments)
                 return
             self._inbox.extend(segments)
-            if self._sleeping:
-                self._wake.notify()
+            mine = self._claim()
+        if mine:
+            self._serve()
 
     def _relieve(self) -> None:
         """Note that the application has taken something."""
         if self._core.local_busy and self._arrived.size() < self._most_waiting() // 2:
             with self._lock:
                 self._relieved = True
-                self._wake.notify()
+                mine = self._worker is not None and self._claim()
+            if mine:
+                self._serve()
 
     def _offer(self, payloads: Sequence[Data], errors: Sequence[int]) -> None:
         """Take payloads of the application, waiting for room."""
@@ -242,46 +260,96 @@ class _Link(RssiSettings):
             )
 
     def _queue(self, payloads: list[Data]) -> None:
-        done = 0
-        with self._lock:
-            while done < len(payloads):
-                if not self._core.is_open or self._stopping:
+        done, core = 0, self._core
+        while done < len(payloads):
+            with self._lock:
+                if not core.is_open or self._worker is None:
                     self._drop_closed(payloads[done:])
                     return
-                room = 2 * self._core.current.max_buffers - len(self._outbox)
+                room = 2 * core.current.max_buffers - len(self._outbox)
                 if room <= 0:
                     self.counters.blocked += 1
-                    self._news.wait()
+                    self._room.wait()
                     continue
                 self._outbox.extend(payloads[done : done + room])
                 done += room
                 self._quiet = False
-                if self._sleeping and self._has_room:
-                    self._wake.notify()
+                mine = core.room > 0 and self._claim()
+            if mine:
+                self._serve()
 
     def _drop_closed(self, payloads: Sequence[Data]) -> None:
         if payloads:
             self.counters.drop("closed", len(payloads), sum(map(len, payloads)))
 
-    # ------------------------------------------------------------ the thread
+    # ------------------------------------------------------------ the state machine
 
-    def _run(self) -> None:
-        core = self._core
-        core.start(time.monotonic())
-        was_open = False
-        while self._work():
-            if core.is_open != was_open:
-                was_open = core.is_open
-                _log.info("%s: the link is %s", self._name, core.state)
-        core.stop()
-        self._finish()
-
-    def _work(self) -> bool:
-        """Wait for something to do and do it; False once the link is to be stopped."""
-        core = self._core
-        segments, payloads = self._await_work()
-        if self._stopping:
+    def _claim(self) -> bool:
+        """Under the lock: become the thread that runs the state machine, if there is none."""
+        if self._serving is not None:
             return False
+        self._serving = threading.get_ident()
+        return True
+
+    def _serve(self) -> None:
+        """Run the state machine, once claimed, until there is nothing to do; after a while others go on."""
+        turns = _TURNS
+        while True:
+            with self._lock:
+                due = 0.0 if self._has_work() else self._core.deadline()
+                if not turns or self._worker is None or due > time.monotonic():
+                    self._serving = None
+                    if due < self._alarm or self._worker is None:
+                        self._wake.notify()
+                    return
+                segments, payloads = self._take_work()
+            self._work(segments, payloads)
+            turns -= 1
+
+    def _has_work(self) -> bool:
+        return bool(self._inbox or self._relieved or (self._outbox and self._core.room))
+
+    def _take_work(self) -> tuple[list[Data], list[Data]]:
+        """Return segments that arrived and payloads there is room for."""
+        self._relieved = False
+        segments, self._inbox = self._inbox, []
+        outbox = self._outbox
+        return segments, [outbox.popleft() for _ in range(min(self._core.room, len(outbox)))]
+
+    def _run(self, retired: threading.Thread | None) -> None:
+        """Look after the link when it is time, and close it in the end: the own thread."""
+        if retired is not None:
+            retired.join()
+        self._core.start(time.monotonic())  # unless it is
+        me = threading.current_thread()
+        while self._await_turn(me):
+            self._serve()
+        self._core.stop()
+        self._hand_over(self._core.take_received())
+        self._transmit()
+        self._tell()
+        with self._lock:
+            self._serving = None
+
+    def _await_turn(self, me: threading.Thread) -> bool:
+        """Claim the state machine when there is something to do; False when the link is to be closed."""
+        with self._lock:
+            while True:
+                left = math.inf
+                if self._serving is None:
+                    if self._worker is not me:
+                        return not self._claim()
+                    due = 0.0 if self._has_work() else self._core.deadline()
+                    left = due - time.monotonic()
+                    if left <= 0:
+                        return self._claim()
+                    self._alarm = due
+                self._wake.wait(min(left, threading.TIMEOUT_MAX))
+                self._alarm = math.inf
+
+    def _work(self, segments: list[Data], payloads: list[Data]) -> None:
+        """Do what there is to do."""
+        core = self._core
         now = time.monotonic()
         for segment in segments:
             core.receive(segment, now)
@@ -290,31 +358,14 @@ class _Link(RssiSettings):
                 self._put_back(payloads[at:])
                 break
             core.send(payload, now)
-        self._hand_over(core.take_received())
-        core.set_busy(self._arrived.size() >= self._most_waiting() // (2 if core.local_busy else 1))
-        if core.local_busy and self._arrived.size() < self._most_waiting() // 2:
+        received, most = core.take_received(), self._most_waiting()
+        core.set_busy(self._arrived.size() + len(received) >= most // (2 if core.local_busy else 1))
+        if core.local_busy and self._arrived.size() + len(received) < most // 2:
             core.set_busy(False)  # taken before the application could see that it is waited for
         core.advance(now)
-        self._transmit()
+        self._transmit()  # first the acknowledge, for which the other end waits
+        self._hand_over(received)
         self._tell()
-        return True
-
-    def _await_work(self) -> tuple[list[Data], list[Data]]:
-        """Return segments that arrived and payloads there is room for, once there are any or time is up."""
-        core = self._core
-        with self._lock:
-            room = core.room
-            while not (self._inbox or (room and self._outbox) or self._stopping or self._relieved):
-                left = core.deadline() - time.monotonic()
-                if left <= 0:
-                    break
-                self._sleeping, self._has_room = True, room > 0
-                self._wake.wait(min(left, threading.TIMEOUT_MAX))
-                self._sleeping = False
-            self._relieved = False
-            segments, self._inbox = self._inbox, []
-            outbox = self._outbox
-            return segments, [outbox.popleft() for _ in range(min(room, len(outbox)))]
 
     def _put_back(self, payloads: list[Data]) -> None:
         with self._lock:
@@ -330,12 +381,11 @@ class _Link(RssiSettings):
         outgoing = self._core.take_outgoing()
         if not outgoing:
             return
-        segments = [header + payload if len(payload) else header for header, payload in outgoing]
         try:
-            if len(segments) == 1:
-                self._transport._sendFrame(Frame(segments[0]))
+            if len(outgoing) == 1:
+                self._transport._sendFrame(Frame(b"".join(outgoing[0])))
             else:
-                self._transport._sendBatch(_batch(segments))
+                self._transport._sendBatch(_batch(list(chain.from_iterable(outgoing)), 2))
         except Exception as error:  # noqa: BLE001  # whatever the network's end raises, the link goes on
             self._faults.note(error)
             self.counters.errors = self._faults.count
@@ -348,25 +398,30 @@ class _Link(RssiSettings):
             self.counters.drop("unacknowledged", frames, nbytes)
             _log.warning("%s: the link closed with %d frames unacknowledged", self._name, frames)
             self._lost = core.lost, core.lost_bytes
+        is_open = core.is_open
         with self._lock:
-            if not core.is_open and self._outbox:
+            if not is_open and self._outbox:
                 self._drop_closed(self._outbox)
                 self._outbox.clear()
             self._quiet = not (self._outbox or core.under_way)
-            self._news.notify_all()
-
-    def _finish(self) -> None:
-        self._hand_over(self._core.take_received())
-        self._transmit()
-        self._tell()
+            if len(self._outbox) <= core.current.max_buffers:
+                self._room.notify_all()
+            if self._quiet or is_open != self._was_open:
+                self._news.notify_all()
+        if is_open != self._was_open:
+            self._was_open = is_open
+            _log.info("%s: the link is %s", self._name, core.state)
 
     def _most_waiting(self) -> int:
         return _WINDOWS * self._core.current.max_buffers
 
 
-def _batch(payloads: Sequence[Data]) -> FrameBatch:
-    size = np.fromiter(map(len, payloads), np.int64, len(payloads))
-    return FrameBatch(b"".join(payloads), np.cumsum(size) - size, size)
+def _batch(parts: Sequence[Data], per: int = 1) -> FrameBatch:
+    """Return the batch of frames of `per` parts each."""
+    size = np.fromiter(map(len, parts), np.int64, len(parts))
+    if per > 1:
+        size = size.reshape(-1, per).sum(axis=1)
+    return FrameBatch(b"".join(parts), np.cumsum(size) - size, size)
 
 
 class Client(_Link):

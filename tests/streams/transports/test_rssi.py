@@ -302,13 +302,15 @@ def test_a_break_that_comes_together_with_frames_drops_and_counts_them(links: Li
             assert gate.wait(WAIT_S)
 
     links.client.transport() >> Gate()
-    links.to_server._sendFrame(Frame(b"1"))
-    assert held.wait(WAIT_S)  # the thread of the client stands in the gate
+    sender = threading.Thread(target=links.to_server._sendFrame, args=(Frame(b"1"),))
+    sender.start()
+    assert held.wait(WAIT_S)  # who runs the state machine of the client stands in the gate
     breaking = Master()
     breaking >> links.client.transport()
     breaking._sendFrame(Frame(encode(RST, 101, 100)))
     links.to_server._sendBatch(numbered(0, 3))
     gate.set()
+    sender.join(WAIT_S)
     eventually("all is counted", lambda: links.client.counters.dropped_total == 4)
     assert links.client.counters.dropped == {"closed": 3, "unacknowledged": 1}
 
