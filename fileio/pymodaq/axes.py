@@ -62,7 +62,7 @@ class Axis:
         if data is None:
             self._set_linear(0 if size is None else int(size), scaling, offset)
         else:
-            self.data = data  # type: ignore[assignment]  # the setter makes an array of it
+            self.data = data
 
     def _set_linear(self, size: int, scaling: float | None, offset: float | None) -> None:
         if size < 0:

@@ -185,6 +185,8 @@ class DataEnlargeableSaver(DataSaverLoader):
         data: DataWithAxes, plan: _Plan, rows: Sequence[NDArray[Any]], values: Sequence[NDArray[Any]]
     ) -> None:
         record = plan.record
+        if data.errors is not None and not plan.errors:
+            raise DataShapeError("The first of these data had no errors", path=data.name)
         if len(rows) != len(plan.data) or rows[0].shape[1:] != record or len(values) != len(plan.axes):
             raise DataShapeError(
                 "Data that grow have the arrays and axes of the first point",

@@ -146,7 +146,8 @@ class _ScanSaver(DataToExportSaver):
             self._show(where, channels, kind)
             if self.h5saver.shared.swmr_made and not self.h5saver.shared.swmr_active:
                 self.h5saver.enable_swmr()
-        self.h5saver.tick_flush()
+        if self.h5saver.shared.swmr_made:
+            self.h5saver.tick_flush()
 
     def _nav_nodes(self, where: Any) -> list[Any]:
         group = self.h5saver.get_node(where).children().get(NAV_GROUP)
@@ -272,7 +273,7 @@ class DataToExportEnlargeableSaver(_ScanSaver):
         self._saver = DataEnlargeableSaver(self.h5saver)
         self._axes: dict[tuple[str, Any], list[Any]] = {}
 
-    def add_data(
+    def add_data(  # type: ignore[override]  # the peer's signatures differ, too
         self,
         where: Any,
         data: Any,

@@ -25,13 +25,9 @@ __all__ = ["DataExtendedSaver"]
 class _Plan:
     """Where the arrays and errors of one group go."""
 
-    shared: Any
+    handle: Any
     data: list[PointWriter] = field(default_factory=list)
     errors: list[PointWriter] = field(default_factory=list)
-
-    @property
-    def valid(self) -> bool:
-        return self.data[0].valid
 
 
 class DataExtendedSaver(DataSaverLoader):
@@ -88,7 +84,7 @@ class DataExtendedSaver(DataSaverLoader):
         """
         path = path_of(where)
         plan = self._plans.get(path)
-        if plan is None or plan.shared is not self.h5saver.shared or not plan.valid:
+        if plan is None or plan.handle is not self.h5saver.shared.handle:
             plan = self._plans[path] = self._plan(path, data, enum_checker(DataDistribution, distribution))
         self._check(data, plan)
         writes = list(zip(plan.data, data.data, strict=True))
@@ -96,27 +92,27 @@ class DataExtendedSaver(DataSaverLoader):
             writes += zip(plan.errors, data.errors, strict=True)
         return writes
 
-    @staticmethod
-    def write(place: tuple[int, ...], writes: Sequence[tuple[PointWriter, NDArray[Any]]]) -> None:
+    def write(self, place: tuple[int, ...], writes: Sequence[tuple[PointWriter, NDArray[Any]]]) -> None:
         """Write one point into several arrays."""
-        if writes:
-            with writes[0][0].node.writing():
-                for writer, array in writes:
-                    writer.write(place, array)
+        with self.h5saver.shared.writing():
+            for writer, array in writes:
+                writer.write(place, array)
 
     def place(self, indexes: Iterable[int]) -> tuple[int, ...]:
         """Return the indexes as numbers; `DataIndexError` outside of the scan."""
-        place = tuple(int(index) for index in indexes)
-        if len(place) != len(self.extended_shape) or not all(
-            0 <= index < size for index, size in zip(place, self.extended_shape, strict=True)
-        ):
+        place = tuple(map(int, indexes))
+        shape = self.extended_shape
+        outside = [index for index, size in zip(place, shape, strict=False) if not 0 <= index < size]
+        if outside or len(place) != len(shape):
             raise DataIndexError(
-                "The indexes lie outside of the scan", expected=f"within {self.extended_shape}", seen=place
+                "The indexes lie outside of the scan", expected=f"within {shape}", seen=place
             )
         return place
 
     @staticmethod
     def _check(data: DataWithAxes, plan: _Plan) -> None:
+        if data.errors is not None and not plan.errors:
+            raise DataShapeError("The first point of the scan had no errors", path=data.name)
         if len(data.data) != len(plan.data) or not plan.data[0].fits(data.data[0]):
             raise DataShapeError(
                 "Each point of a scan has the arrays of the first one",
@@ -147,13 +143,13 @@ class DataExtendedSaver(DataSaverLoader):
         numbers = {index_of_name(node.name) for node in there}
         errors = [one for one in nodes_of_kind(group, DataType.error) if index_of_name(one.name) in numbers]
         return _Plan(
-            self.h5saver.shared,
+            self.h5saver.shared.handle,
             [PointWriter(one, dims) for one in there],
             [PointWriter(one, dims) for one in errors],
         )
 
     def _make(self, path: str, data: DataWithAxes, distribution: DataDistribution) -> _Plan:
-        plan = _Plan(self.h5saver.shared)
+        plan = _Plan(self.h5saver.shared.handle)
         dims = len(self.extended_shape)
         for number, array in enumerate(data.data):
             name = self._take_name(path)

@@ -37,7 +37,7 @@ def as_arrays(data: Any, what: str = "data") -> list[NDArray[Any]]:
     DataShapeError
         The shapes differ.
     """
-    if isinstance(data, np.ndarray) or np.isscalar(data):
+    if isinstance(data, np.ndarray) or (np.isscalar(data) and not isinstance(data, (str, bytes))):
         data = [data]
     if data is None or isinstance(data, (str, bytes)) or not isinstance(data, Iterable):
         raise DataTypeError(f"The {what} should be a list of arrays", seen=type(data).__name__)

@@ -41,11 +41,6 @@ class PointWriter:
         self._memory = h5.h5s.create_simple(self._count)
         self._type = h5.h5t.py_create(self.dtype, logical=True)
 
-    @property
-    def valid(self) -> bool:
-        """Whether the file is still open."""
-        return bool(self._id.valid)
-
     def fits(self, array: NDArray[Any]) -> bool:
         """Tell whether `array` is a record of this array."""
         return array.shape == self.record or (self.record == () and array.shape == (1,))

@@ -98,7 +98,9 @@ def subtract(array: NDArray[Any], background: NDArray[Any], path: str) -> NDArra
         raise DataShapeError(
             "The background does not fit the data", path=path, expected=array.shape, seen=background.shape
         ) from None
+    dtype = np.result_type(array.dtype, whole.dtype)
     if array.dtype.kind in "ub":
         wider = np.result_type(array.dtype, np.int8) if array.dtype.kind == "u" else np.dtype(np.int8)
-        return np.subtract(array, whole, dtype=np.result_type(wider, background.dtype))
-    return array - whole
+        dtype = np.result_type(wider, whole.dtype)
+    result: NDArray[Any] = np.subtract(array, whole, dtype=dtype)
+    return result

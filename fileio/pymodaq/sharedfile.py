@@ -193,6 +193,8 @@ class SharedFile:
         for path in self._grown:
             dataset = self.handle[path]
             put_fixed(dataset, "shape", encode(tuple(dataset.shape)))
+            if "size" in dataset.attrs:  # of an axis
+                put_fixed(dataset, "size", encode(int(dataset.shape[0])))
         self._grown.clear()
 
     def _keep_metadata(self) -> None:
