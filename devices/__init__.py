@@ -12,6 +12,7 @@ from sapwood.extras import lazy_exports
 if TYPE_CHECKING:
     from sapwood.devices.board.device import FrontEndBoard
     from sapwood.devices.board.firmware import FrontEndFirmware
+    from sapwood.devices.bridge import StreamBridge
     from sapwood.devices.datareceiver import DataReceiver
     from sapwood.devices.datawriter import DataWriter
     from sapwood.devices.network import UdpRssiPack
@@ -37,6 +38,7 @@ __all__ = [
     "RunControl",
     "RunSequence",
     "StageDevice",
+    "StreamBridge",
     "StreamReader",
     "StreamVariable",
     "StreamWriter",
@@ -60,6 +62,7 @@ __getattr__ = lazy_exports(
         "RunControl": "sapwood.devices.runcontrol",
         "RunSequence": "sapwood.devices.runsequence",
         "StageDevice": "sapwood.devices.stage",
+        "StreamBridge": "sapwood.devices.bridge",
         "StreamReader": "sapwood.devices.reader",
         "StreamVariable": "sapwood.devices.variable",
         "StreamWriter": "sapwood.devices.writer",

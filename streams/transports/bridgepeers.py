@@ -23,10 +23,13 @@ class BridgePeers:
     ----------
     connected
         Ends that messages may go to now.
+    reconnects
+        Ends that came when one had gone.
     """
 
     def __init__(self) -> None:
-        self.connected = 0
+        self.connected = self.reconnects = 0
+        self._gone = 0
         self._own = secrets.token_bytes(TOKEN_BYTES)
         self._token = _NONE
         self._known: set[bytes] = set()
@@ -37,6 +40,11 @@ class BridgePeers:
     def changed(self, by: int) -> None:
         """Note that `by` ends came, or went when it is negative."""
         with self._lock:
+            if by < 0:
+                self._gone -= by
+            back = min(max(by, 0), self._gone)
+            self._gone -= back
+            self.reconnects += back
             self.connected = max(self.connected + by, 0)
             self._token = secrets.token_bytes(TOKEN_BYTES)
             self._known.clear()

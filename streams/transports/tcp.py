@@ -44,9 +44,10 @@ _ASK_S = 0.2  # between greetings that nobody answers
 _GRACE_S = 0.5  # that an end new on the line has to say that it takes empty frames
 _POLL_S = 0.02
 _LOOK_S = 1.0  # between looks for ends that came or went, while nothing is sent
-_DRAIN_S = 2.0  # that a stop gives the far end to take what is queued
-_LINGER_S = 1.0  # that what was handed to the sockets has to leave
-_JOIN_S = 2.0
+_STOP_S = 1.0  # that a stop takes, unless its owner gives it another time
+_STUCK_S = 0.2  # without a frame taken: the far end does not read
+_LINGER_S = 0.5  # of that, at most, for what was handed to the sockets to leave
+_JOIN_S = 1.0  # for threads to end, when there is no time left
 _WAKE = Gap(None, 0, 0, "")  # lets the sending thread look around
 
 
@@ -100,13 +101,14 @@ class TcpCore(Master, Slave):
         self._addr, self.port = addr, port
         self._queue = FrameQueue(maxDepth, maxBytes, policy, self.counters)
         self._peers = BridgePeers()
+        self._reconnects = 0  # before the last stop
         self._bridgeLock = Lock()
         self._threads: list[Thread] = []
         self._running = 0
         self._hand = self._sent = 0
         self._asked = self._changed = 0.0
         self._greeted = Event()
-        self._linger, self._endReason = _LINGER_S, "stopped"
+        self._lingerUntil, self._endReason = 0.0, "stopped"
         self._sockets: BridgeSockets | None = self._open()
         self._log = logging.getLogger(f"sapwood.stream.TcpCore.{addr}.{self._role}.{self.port}")
         self._faults = SinkErrors(self._log)
@@ -160,6 +162,11 @@ class TcpCore(Master, Slave):
         return self._peers.connected
 
     @property
+    def reconnects(self) -> int:
+        """How often a far end came when one had gone."""
+        return self._reconnects + self._peers.reconnects
+
+    @property
     def agreed(self) -> bool:
         """All far ends are Sapwood's and known to be."""
         return self._peers.agreed
@@ -192,27 +199,41 @@ class TcpCore(Master, Slave):
             if self._sockets is None:
                 self._sockets = self._open()
                 self._queue = self._queue.successor()
+                self._reconnects += self._peers.reconnects
                 self._peers = BridgePeers()
                 self._greeted.clear()
         self._launch()
 
     def _drain(self, deadline: float) -> bool:
-        """Wait until everything is sent; False when monotonic time `deadline` (s) came first."""
-        return self._queue.wait_idle(deadline)
+        """Wait until all is sent; False at monotonic time `deadline` (s), or when no far end is there."""
+        while not self._queue.wait_idle(min(deadline, time.monotonic() + _STUCK_S)):
+            if not self._peers.connected or time.monotonic() >= deadline:
+                return False
+        return True
 
-    def _stop(self) -> None:
-        """Refuse frames, send what waits (2 s at most, if a far end is there), free the ports."""
-        self._end("stopped", time.monotonic() + _DRAIN_S, _LINGER_S)
+    def _stop(self, deadline: float | None = None) -> None:
+        """Refuse frames, send what waits, free the ports.
+
+        What a far end does not take is dropped: at once when there is none, after 0.2 s when it takes
+        nothing at all, and in any case at the deadline.
+
+        Parameters
+        ----------
+        deadline
+            Monotonic time (s) at which it is over; None for a second from now. A sink that holds
+            the receiving thread may add a second to it.
+        """
+        self._end("stopped", time.monotonic() + _STOP_S if deadline is None else deadline)
 
     def abort(self) -> None:
-        """Refuse frames, drop what waits, free the ports."""
-        self._end("aborted", time.monotonic(), 0.0)
+        """Refuse frames, drop what waits and what the sockets still hold, free the ports."""
+        self._end("aborted", time.monotonic())
 
     def close(self) -> None:
         """Do what ``_stop`` does."""
         self._stop()
 
-    def _end(self, reason: str, deadline: float, linger: float) -> None:
+    def _end(self, reason: str, deadline: float) -> None:
         with self._bridgeLock:
             sockets, self._sockets = self._sockets, None
             threads, self._threads = self._threads, []
@@ -220,9 +241,9 @@ class TcpCore(Master, Slave):
         if sockets is None:
             return
         inside = current_thread() in threads
-        if self._peers.connected and not inside:
-            self._queue.wait_idle(deadline)
-        self._linger, self._endReason = linger, reason
+        taken = bool(self._peers.connected) and (inside or self._send_rest(deadline))
+        self._endReason = reason
+        self._lingerUntil = min(deadline, time.monotonic() + _LINGER_S) if taken else 0.0
         lost = self._queue.discard(reason)
         if lost:
             self._log.warning("%d frames that were not sent are dropped: %s", lost, reason)
@@ -230,11 +251,24 @@ class TcpCore(Master, Slave):
         self._greeted.set()
         if not threads:
             sockets.close()
+        elif not inside:
+            self._join(threads, max(deadline, time.monotonic() + _JOIN_S))
+
+    def _send_rest(self, deadline: float) -> bool:
+        """Wait until what is queued was sent; False at `deadline`, or when the far end takes no more."""
+        while (now := time.monotonic()) < deadline:
+            before = self._sent
+            if self._queue.wait_idle(min(deadline, now + _STUCK_S)):
+                return True
+            if self._sent == before:
+                break
+        return False
+
+    def _join(self, threads: Iterable[Thread], deadline: float) -> None:
         for thread in threads:
-            if not inside:
-                thread.join(_JOIN_S)
-                if thread.is_alive():
-                    self._log.warning("%s ends when the sink that holds it back returns", thread.name)
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                self._log.warning("%s ends when the sink that holds it back returns", thread.name)
 
     def _leave(self, sockets: BridgeSockets) -> None:
         """Close the sockets when both threads are through."""
@@ -242,7 +276,7 @@ class TcpCore(Master, Slave):
             self._running -= 1
             last = not self._running
         if last:
-            sockets.close(self._linger)
+            sockets.close(max(0.0, self._lingerUntil - time.monotonic()))
 
     # Sending thread
 

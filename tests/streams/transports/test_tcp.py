@@ -570,3 +570,110 @@ def test_a_sink_may_stop_its_bridge(opened) -> None:
     master._sendFrame(Frame(b"x"))
     assert stopped.wait(WAIT_S)
     until(lambda: not any(t.name == f"TcpCore-Server-{server.port}-receive" for t in threading.enumerate()))
+
+
+# Far ends that do not read
+
+
+class Deaf(Rogue):
+    """A Rogue client that is connected and never reads."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        for one in (self.push, self.pull):
+            one.close(linger=0)
+        self.pull = self.context.socket(zmq.PULL)
+        self.push = self.context.socket(zmq.PUSH)
+        self.pull.rcvhwm = 1
+        self.pull.setsockopt(zmq.RCVBUF, 4096)
+        self.pull.connect(f"tcp://{HOST}:{port + 1}")
+        self.push.connect(f"tcp://{HOST}:{port}")
+
+
+def flooded(opened: Callable[[Any], Any]) -> TcpServer:
+    """Return a server with a far end that never reads, and more frames than the sockets take."""
+    server, master = opened(TcpServer(HOST, 0, policy="drop_new")), Master()
+    opened(Deaf(server.port))
+    master >> server
+    master._sendFrame(Frame(b"first"))
+    until(lambda: server.connected == 1)
+    for _ in range(30):
+        master._sendBatch(FrameBatch.from_rows(np.zeros((100, 10_000), np.uint8)))
+    seen = -1
+    while seen != (seen := server.flow().passed):
+        threading.Event().wait(0.1)
+    assert server.size() > 0
+    return server
+
+
+@pytest.mark.parametrize(
+    ("end", "most", "reason"),
+    [
+        (lambda server: server._stop(), 1.0, "stopped"),
+        (lambda server: server._stop(time.monotonic() + 0.1), 0.1, "stopped"),
+        (lambda server: server._stop(time.monotonic() + 60), 2.0, "stopped"),
+        (lambda server: server.abort(), 0.0, "aborted"),
+    ],
+    ids=["default", "deadline", "far deadline", "abort"],
+)
+def test_a_far_end_that_never_reads_does_not_hold_up_the_end(opened, end, most, reason) -> None:
+    server = flooded(opened)
+    port, begin = server.port, time.monotonic()
+    end(server)
+    assert time.monotonic() - begin < most + 2.0, "of which 2 s are for a busy machine"
+    assert server.flow().queued == 0
+    assert server.counters.dropped[reason] > 0
+    accepted, passed, _, dropped = server.flow()
+    assert accepted == passed + dropped == 3001
+    TcpServer(HOST, port).close()
+
+
+def test_a_stop_goes_on_while_the_far_end_reads(opened) -> None:
+    """A slow receiver gets everything, if the owner gives it the time."""
+    server, master, got = opened(TcpServer(HOST, 0)), Master(), []
+
+    class Slow(Slave):
+        def _acceptFrame(self, frame: Frame) -> None:
+            got.append(frame.size)
+            time.sleep(0.0005)
+
+    client = opened(TcpClient(HOST, server.port))
+    client >> Slow()
+    master >> server
+    for _ in range(400):
+        master._sendFrame(Frame(bytes(50_000)))
+    server._stop(time.monotonic() + WAIT_S)
+    until(lambda: len(got) == 400)
+    assert server.counters.dropped == {}
+
+
+def test_a_sink_that_does_not_return_costs_a_stop_a_second_at_most(opened) -> None:
+    server, release, entered = opened(TcpServer(HOST, 0)), threading.Event(), threading.Event()
+
+    class Held(Slave):
+        def _acceptFrame(self, frame: Frame) -> None:
+            entered.set()
+            assert release.wait(WAIT_S)
+
+    server >> Held()
+    client, master = opened(TcpClient(HOST, server.port)), Master()
+    master >> client
+    master._sendFrame(Frame(b"x"))
+    assert entered.wait(WAIT_S)
+    begin = time.monotonic()
+    server.abort()
+    assert time.monotonic() - begin < 3.0
+    release.set()
+
+
+def test_reconnects_are_counted(ends) -> None:
+    server, client, at_server, _, to_server, _ = ends
+    to_server._sendFrame(Frame(b"before"))
+    at_server.wait_frames(1)
+    assert client.reconnects == 0
+    for count in (1, 2):
+        server._stop()
+        until(lambda: not client.connected)
+        server._start()
+        until(lambda count=count: client.reconnects == count)
+        assert client.connected == 1
