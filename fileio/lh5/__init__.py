@@ -19,7 +19,7 @@ Files::
 
     with LH5Store(keep_open=True) as store:
         store.write(table, "ch0/raw", "run.lh5", n_rows=loc)  # appends; also group=, start_row=, wo_mode=
-        obj, rows = store.read("ch0/raw", "run.lh5", idx=[...], field_mask=[...])
+        obj = store.read("ch0/raw", "run.lh5", idx=[...], field_mask=[...])  # also start_row=, n_rows=
     write(obj, name, file, ...), read(name, file, ...) -> obj, ls(file, "ch*/raw"), show(file)
 
 A store that keeps files open buffers the last, partial chunk of each dataset in memory; `flush`
@@ -50,8 +50,8 @@ if TYPE_CHECKING:
         CodecError,
         LH5DecodeError,
         LH5EncodeError,
-        ObjectNotFound,
-        UnknownDatatype,
+        ObjectNotFoundError,
+        UnknownDatatypeError,
     )
     from sapwood.fileio.lh5.histogram import Histogram
     from sapwood.fileio.lh5.lgdo import LGDO
@@ -76,14 +76,14 @@ __all__ = [
     "LH5DecodeError",
     "LH5EncodeError",
     "LH5Store",
-    "ObjectNotFound",
+    "ObjectNotFoundError",
     "RadwareSigcompress",
     "RaggedBlock",
     "Scalar",
     "Struct",
     "Table",
     "ULEB128ZigZagDiff",
-    "UnknownDatatype",
+    "UnknownDatatypeError",
     "VectorOfEncodedVectors",
     "VectorOfVectors",
     "WaveformTable",
@@ -102,7 +102,13 @@ _HOMES = {
     "browse": ("ls", "show"),
     "codecs": ("RadwareSigcompress", "ULEB128ZigZagDiff", "decode", "encode"),
     "encoded": ("ArrayOfEncodedEqualSizedArrays", "EncodedBlock", "VectorOfEncodedVectors"),
-    "errors": ("CodecError", "LH5DecodeError", "LH5EncodeError", "ObjectNotFound", "UnknownDatatype"),
+    "errors": (
+        "CodecError",
+        "LH5DecodeError",
+        "LH5EncodeError",
+        "ObjectNotFoundError",
+        "UnknownDatatypeError",
+    ),
     "histogram": ("Histogram",),
     "lgdo": ("LGDO",),
     "scalar": ("Scalar",),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sapwood.fileio.lh5.errors import LH5EncodeError, UnknownDatatype
+from sapwood.fileio.lh5.errors import LH5EncodeError, UnknownDatatypeError
 
 __all__ = [
     "ARRAY",
@@ -93,7 +93,7 @@ def parse(text: str) -> Datatype:
 
     Raises
     ------
-    UnknownDatatype
+    UnknownDatatypeError
         When it is none of LH5's.
     """
     for kind, pattern in _PATTERNS:
@@ -107,7 +107,7 @@ def parse(text: str) -> Datatype:
         if kind == STRUCT and set(fields) == _HISTOGRAM_FIELDS:
             kind = HISTOGRAM
         return Datatype(kind, fields=fields)
-    raise UnknownDatatype(f"unknown datatype {text[:200]!r}")
+    raise UnknownDatatypeError(f"unknown datatype {text[:200]!r}")
 
 
 def form(kind: str, element: str, dims: Iterable[int] = ()) -> str:

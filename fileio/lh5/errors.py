@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from sapwood.errors import FileError, FormatError
 
-__all__ = ["CodecError", "LH5DecodeError", "LH5EncodeError", "ObjectNotFound", "UnknownDatatype"]
+__all__ = ["CodecError", "LH5DecodeError", "LH5EncodeError", "ObjectNotFoundError", "UnknownDatatypeError"]
 
 
 class LH5DecodeError(FormatError):
     """An HDF5 object does not follow the rules of LH5, or cannot be read."""
 
 
-class UnknownDatatype(LH5DecodeError, RuntimeError):
+class UnknownDatatypeError(LH5DecodeError, RuntimeError):
     """A ``datatype`` attribute says something that LH5 does not know."""
 
 
-class ObjectNotFound(LH5DecodeError, KeyError):
+class ObjectNotFoundError(LH5DecodeError, KeyError):
     """There is no object of this name in the file."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sapwood.fileio.lh5.lgdo import LGDO
 
-__all__ = ["DEFAULT_HDF5_SETTINGS", "NOT_WRITTEN", "default_hdf5_settings", "dataset_settings"]
+__all__ = ["DEFAULT_HDF5_SETTINGS", "NOT_WRITTEN", "dataset_settings", "default_hdf5_settings"]
 
 _FACTORY: dict[str, Any] = {"shuffle": True, "compression": "gzip"}
 

@@ -96,13 +96,13 @@ class Table(Struct):
         if new_size is None:
             new_size = next((len(column) for _, column in self.items()), 0)
         self._size = new_size
-        for _, column in self.items():
-            column.resize(new_size, trim)
+        for name in self:
+            self[name].resize(new_size, trim)
 
     def reserve_capacity(self, capacity: int) -> None:
         """Make room for `capacity` rows in every column without having them."""
-        for _, column in self.items():
-            column.reserve_capacity(capacity)
+        for name in self:
+            self[name].reserve_capacity(capacity)
 
     def clear(self, trim: bool = False) -> None:
         """Have no rows; the columns stay, and their memory unless `trim`."""

@@ -1,0 +1,161 @@
+"""Rows appended to one dataset: whole chunks are compressed in threads and written as they are."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sapwood.fileio.lh5.chunks import Layout, layout_of
+from sapwood.fileio.lh5.deflate import WORKERS, compress, submit
+from sapwood.fileio.lh5.errors import LH5EncodeError
+
+__all__ = ["Appender", "ChunkQueue", "cast"]
+
+
+class ChunkQueue:
+    """Chunks being compressed, of any datasets; written in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[Any, tuple[int, ...], Future[bytes]]] = deque()
+
+    def put(self, dataset: Any, layout: Layout, at: tuple[int, ...], chunk: NDArray[Any]) -> None:
+        """Compress `chunk` and write it at `at`; its memory must not change until `drain`."""
+        self._waiting.append((dataset, at, submit(compress, chunk, layout.shuffle, layout.level)))
+        if len(self._waiting) > 8 * WORKERS:
+            self._write_one()
+
+    def drain(self) -> None:
+        """Write everything."""
+        while self._waiting:
+            self._write_one()
+
+    def _write_one(self) -> None:
+        dataset, at, packed = self._waiting.popleft()
+        dataset.id.write_direct_chunk(at, packed.result())
+
+
+class Appender:
+    """Writes rows at the end of a dataset.
+
+    With gzip (and shuffle), rows that do not fill a chunk are kept in memory until it is full or
+    `flush` is called. All else is left to HDF5.
+
+    Parameters
+    ----------
+    dataset
+        Of h5py; its first axis can grow.
+    queue
+        Takes the chunks.
+    """
+
+    def __init__(self, dataset: Any, queue: ChunkQueue) -> None:
+        self._dataset = dataset
+        self._queue = queue
+        self._layout = layout_of(dataset)
+        self.rows = len(dataset)
+        self._start = self.rows  # the first row in memory
+        self._held: NDArray[Any] | None = None  # a chunk of rows
+        self._dirty = False
+        over = self.rows % dataset.chunks[0] if self._layout else 0
+        if over:
+            self._start = self.rows - over
+            self._hold(dataset[self._start :])
+
+    def append(self, values: NDArray[Any]) -> None:
+        """Append rows, shape (n, ...).
+
+        Raises
+        ------
+        LH5EncodeError
+            When they are of another shape or type than those there.
+        """
+        dataset = self._dataset
+        if values.shape[1:] != dataset.shape[1:]:
+            raise LH5EncodeError(
+                f"Rows for {dataset.name} have another shape",
+                file=dataset.file.filename,
+                expected=dataset.shape[1:],
+                seen=values.shape[1:],
+            )
+        values = cast(values, dataset)
+        if self._layout is not None:
+            self._append_chunks(values, self._layout)
+        elif len(values):
+            dataset.resize(self.rows + len(values), axis=0)
+            dataset[self.rows :] = values
+            self.rows += len(values)
+
+    def _append_chunks(self, values: NDArray[Any], layout: Layout) -> None:
+        size, held = layout.shape[0], self.rows - self._start
+        self.rows += len(values)
+        whole = self.rows - self.rows % size
+        if whole > len(self._dataset):
+            self._dataset.resize(whole, axis=0)
+        taken = min(len(values), size - held) if held else 0
+        if held:
+            self._hold(values[:taken], held)
+        if self._held is not None and held + taken == size:
+            self._send(self._held, self._start, layout)
+            self._held, self._start = None, self._start + size
+        while self._start < whole:
+            self._send(values[taken : taken + size], self._start, layout)
+            taken, self._start = taken + size, self._start + size
+        if taken < len(values):
+            self._hold(values[taken:])
+        self._dirty = self.rows > self._start
+
+    def _hold(self, values: NDArray[Any], at: int = 0) -> None:
+        """Keep rows in memory, from row `at` of the last chunk on."""
+        if self._held is None:
+            self._held = np.zeros((self._dataset.chunks[0], *self._dataset.shape[1:]), self._dataset.dtype)
+        self._held[at : at + len(values)] = values
+
+    def _send(self, rows: NDArray[Any], start: int, layout: Layout) -> None:
+        """Write chunks for one chunk of rows, which begins at row `start`."""
+        inner = rows.shape[1:]
+        if inner == layout.shape[1:]:
+            self._queue.put(self._dataset, layout, (start, *(0 for _ in inner)), rows)
+            return
+        for corner in layout.tiles(inner):
+            tile = np.zeros(layout.shape, rows.dtype)
+            part = rows[
+                (slice(None), *(slice(a, a + n) for a, n in zip(corner, layout.shape[1:], strict=True)))
+            ]
+            tile[tuple(slice(size) for size in part.shape)] = part
+            self._queue.put(self._dataset, layout, (start, *corner), tile)
+
+    def flush(self) -> None:
+        """Write the last chunk, though it is not full, by way of the queue."""
+        if self._layout is None or not self._dirty or self._held is None:
+            return
+        self._dataset.resize(self.rows, axis=0)
+        used = self.rows - self._start
+        self._held[used:] = np.zeros((), self._held.dtype)
+        self._send(self._held.copy(), self._start, self._layout)
+        self._dirty = False
+
+
+def cast(values: NDArray[Any], dataset: Any) -> NDArray[Any]:
+    """Return `values` as `dataset` keeps them.
+
+    Raises
+    ------
+    LH5EncodeError
+        When that would change them.
+    """
+    if values.dtype == dataset.dtype or dataset.dtype.kind not in "biufc":
+        return values
+    with np.errstate(invalid="ignore"):
+        found = values.astype(dataset.dtype)
+    if not np.array_equal(found, values, equal_nan=values.dtype.kind in "fc"):
+        raise LH5EncodeError(
+            f"Rows for {dataset.name} have another type",
+            file=dataset.file.filename,
+            expected=dataset.dtype,
+            seen=values.dtype,
+        )
+    return found

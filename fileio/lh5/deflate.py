@@ -1,0 +1,117 @@
+"""HDF5's filters shuffle and gzip on single chunks, in threads.
+
+The package isal is used where it is installed (extra `raw`): its streams are ordinary zlib streams.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import zlib
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from types import ModuleType
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sapwood.errors import MissingExtra
+from sapwood.extras import need
+from sapwood.fileio.lh5.errors import LH5DecodeError
+
+__all__ = ["WORKERS", "compress", "decompress", "pool", "submit"]
+
+T = TypeVar("T")
+
+WORKERS = min(16, os.cpu_count() or 1)
+
+_ISAL_LEVEL = 2  # within some percent of zlib's level 4, at many times its speed
+_ISAL_REPLACES = 4  # higher levels are wanted for small files: zlib does them
+_LOCK = threading.Lock()
+_pools: dict[int, ThreadPoolExecutor] = {}  # by process: threads do not survive a fork
+
+
+def pool() -> ThreadPoolExecutor:
+    """Return the threads that compress and decompress for everybody."""
+    with _LOCK:
+        found = _pools.get(os.getpid())
+        if found is None:
+            _pools.clear()
+            found = _pools[os.getpid()] = ThreadPoolExecutor(WORKERS, thread_name_prefix="lh5-deflate")
+    return found
+
+
+def submit(work: Callable[..., T], *arguments: Any) -> Future[T]:
+    """Have `work` done by a thread; at once while the interpreter shuts down and threads are gone."""
+    try:
+        return pool().submit(work, *arguments)
+    except RuntimeError:
+        done: Future[T] = Future()
+        try:
+            done.set_result(work(*arguments))
+        except Exception as error:  # noqa: BLE001  # it is raised by result(), as that of a thread
+            done.set_exception(error)
+        return done
+
+
+@cache
+def _isal() -> ModuleType | None:
+    try:
+        return need("isal.isal_zlib", extra="raw")
+    except MissingExtra:
+        return None
+
+
+def compress(chunk: NDArray[Any], shuffle: bool, level: int) -> bytes:
+    """Return `chunk` as HDF5 stores it.
+
+    Parameters
+    ----------
+    chunk
+        All elements of the chunk, in C order.
+    shuffle
+        Put first bytes of all elements first, then second ones ...
+    level
+        Of gzip, 0 to 9.
+    """
+    size = chunk.dtype.itemsize
+    data = np.ascontiguousarray(chunk).reshape(-1).view(np.uint8)
+    if shuffle and size > 1:
+        by_byte = np.empty((size, len(data) // size), np.uint8)
+        for i in range(size):
+            by_byte[i] = data[i::size]
+        data = by_byte.reshape(-1)
+    isal = _isal()
+    if isal is not None and 1 <= level <= _ISAL_REPLACES:
+        packed: bytes = isal.compress(data.data, _ISAL_LEVEL)
+        return packed
+    return zlib.compress(data.data, level)
+
+
+def decompress(stored: bytes, out: NDArray[Any], shuffle: bool) -> None:
+    """Fill `out`, the contiguous elements of a chunk, with what is `stored`.
+
+    Raises
+    ------
+    LH5DecodeError
+        When it is damaged or of another size; no more than that of `out` is ever unpacked.
+    """
+    library: Any = _isal() or zlib
+    try:
+        unpacker = library.decompressobj()
+        data = unpacker.decompress(stored, out.nbytes + 1)
+    except (zlib.error, library.error) as error:
+        raise LH5DecodeError("A chunk cannot be decompressed", seen=str(error)) from error
+    if len(data) != out.nbytes or not unpacker.eof:
+        raise LH5DecodeError(
+            "A chunk has not the size it should have", expected=out.nbytes, seen=f"{len(data)} or more"
+        )
+    flat, size = out.reshape(-1).view(np.uint8), out.dtype.itemsize
+    found = np.frombuffer(data, np.uint8)
+    if not shuffle or size == 1:
+        flat[:] = found
+        return
+    for i, part in enumerate(found.reshape(size, -1)):
+        flat[i::size] = part
