@@ -11,26 +11,41 @@ from typing import TYPE_CHECKING
 from sapwood.extras import lazy_exports
 
 if TYPE_CHECKING:
+    from sapwood.fileio.apx.binaryfile import AstroPixBinaryFile, apx_open
+    from sapwood.fileio.apx.header import FileHeader
+    from sapwood.fileio.apx.log import AstroPixLogFile, log_to_apx
+    from sapwood.fileio.apx.process import apx_load, apx_process
     from sapwood.fileio.conversion import convert
     from sapwood.fileio.filelayer import FileLayer
     from sapwood.fileio.formats import Format, Reader, Report, Sink
+    from sapwood.fileio.icf.reader import RawObjectReaderBase
+    from sapwood.fileio.icf.typed import DataReader
+    from sapwood.fileio.icf.writer import RawObjectWriterBase
     from sapwood.fileio.recorder import Recorder
     from sapwood.fileio.registry import create, detect, find, open, register
+    from sapwood.fileio.replay import Replay
     from sapwood.fileio.rogue.file_reader import BatchHeader, FileReader, FileReaderException, RogueHeader
     from sapwood.fileio.rogue.stream_reader import StreamReader
     from sapwood.fileio.rogue.writer import StreamWriter, StreamWriterChannel
     from sapwood.fileio.table import Column, ColumnInfo, Table, TableInfo
 
 __all__ = [
+    "AstroPixBinaryFile",
+    "AstroPixLogFile",
     "BatchHeader",
     "Column",
     "ColumnInfo",
+    "DataReader",
+    "FileHeader",
     "FileLayer",
     "FileReader",
     "FileReaderException",
     "Format",
+    "RawObjectReaderBase",
+    "RawObjectWriterBase",
     "Reader",
     "Recorder",
+    "Replay",
     "Report",
     "RogueHeader",
     "Sink",
@@ -39,20 +54,32 @@ __all__ = [
     "StreamWriterChannel",
     "Table",
     "TableInfo",
+    "apx_load",
+    "apx_open",
+    "apx_process",
     "convert",
     "create",
     "detect",
     "find",
+    "log_to_apx",
     "open",
     "register",
 ]
 
 _HOMES = {
+    "sapwood.fileio.apx.binaryfile": ("AstroPixBinaryFile", "apx_open"),
+    "sapwood.fileio.apx.header": ("FileHeader",),
+    "sapwood.fileio.apx.log": ("AstroPixLogFile", "log_to_apx"),
+    "sapwood.fileio.apx.process": ("apx_load", "apx_process"),
     "sapwood.fileio.conversion": ("convert",),
     "sapwood.fileio.filelayer": ("FileLayer",),
     "sapwood.fileio.formats": ("Format", "Reader", "Report", "Sink"),
+    "sapwood.fileio.icf.reader": ("RawObjectReaderBase",),
+    "sapwood.fileio.icf.typed": ("DataReader",),
+    "sapwood.fileio.icf.writer": ("RawObjectWriterBase",),
     "sapwood.fileio.recorder": ("Recorder",),
     "sapwood.fileio.registry": ("create", "detect", "find", "open", "register"),
+    "sapwood.fileio.replay": ("Replay",),
     "sapwood.fileio.rogue.file_reader": ("BatchHeader", "FileReader", "FileReaderException", "RogueHeader"),
     "sapwood.fileio.rogue.stream_reader": ("StreamReader",),
     "sapwood.fileio.rogue.writer": ("StreamWriter", "StreamWriterChannel"),

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
+import select
 import socket
 import sys
+import threading
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.errors import StreamError
 from sapwood.streams.batch import FrameBatch
+from sapwood.streams.counters import StageCounters
+from sapwood.streams.framequeue import Flow
 from sapwood.streams.gap import Gap
-from sapwood.streams.link import drain
+from sapwood.streams.link import Master, drain
 from sapwood.streams.payloadfield import PayloadField, Unwrapper
-from sapwood.streams.transports.udp import Server
+from sapwood.streams.sinkerrors import SinkErrors
 
 __all__ = ["DatagramSource"]
 
+_log = logging.getLogger("sapwood.stream.DatagramSource")
+
 _RXQ_OVFL = 40  # of Linux: datagrams that the kernel had no room for, so far
+_UDP_GRO = 104  # of Linux: datagrams of one size that arrive together come as one train
+_SLAB = 4 << 20  # bytes of memory that datagrams are received into, one after the other
+_ROOM = 1 << 16  # for a datagram, or a train of them
+_BATCH_BYTES = 1 << 20  # of datagrams that are sent onward together, about
+_MOST = 1024  # datagrams, or trains, of a batch
+_ANCILLARY = 64
+_KERNEL_BYTES = 4 << 20  # asked for the queue of the kernel
+_JOIN_S = 2.0
 _LARGEST = 65507
 _RESTART = 1024  # a number so far behind is that of a sender that began again
 _MAX_CHANNEL = 255
@@ -28,8 +45,8 @@ _MAX_CHANNEL = 255
 Sender = str | tuple[str, int]
 
 
-class DatagramSource(Server):
-    """Receives datagrams at a port; each is a frame. Frames linked to it are sent to the last sender.
+class DatagramSource(Master):
+    """Receives datagrams at a port; each is a frame.
 
     Datagrams that wait in the kernel become one batch, with the time of their arrival. They are received
     into one piece of memory after the other and delivered from the thread that receives, so that a slow
@@ -39,7 +56,7 @@ class DatagramSource(Server):
     Parameters
     ----------
     port
-        Port to receive at; 0 takes a free one, see `getPort`.
+        Port to receive at; 0 takes a free one, see `port`.
     host
         Address of the interface to receive at; all by default.
     senders
@@ -85,49 +102,121 @@ class DatagramSource(Server):
                 seen=f"{channels}, {maxSize} bytes",
             )  # fmt: skip
         known = None if senders is None else _resolved(senders)
-        super().__init__(port, True, host=host)
-        self._limit = maxSize
-        self._senders = known
-        self._channel = self._current = channel
-        self._channels: list[int] = []
+        super().__init__()
+        self.counters = StageCounters()
+        self._most = maxSize
+        self._senders, self._channel = known, channel
         self._overflow = 0
-        self._missed: list[tuple[int, Gap]] = []
         self._sequence = sequence
         self._counts: dict[int, tuple[Unwrapper, int]] = {}  # by channel: numbers, and the highest so far
         self.lost = self.late = 0
-        if sys.platform == "linux":
-            with contextlib.suppress(OSError):
-                self._socket.setsockopt(socket.SOL_SOCKET, _RXQ_OVFL, 1)
+        self._faults = SinkErrors(_log)
+        self._life = threading.Lock()
+        self._worker: threading.Thread | None = None
+        self._ringer: int | None = None  # closed to wake the thread
+        self._host, self.port = host, port
+        self._socket: socket.socket | None = self._bind()
+        self._slab, self._at = np.empty(_SLAB, np.uint8), 0
 
-    def _is_wanted(self, sender: tuple[str, int], size: int) -> bool:
-        if self._senders is not None:
-            found = self._senders.get(sender, self._senders.get(sender[0], -1))
-            if found < 0:
-                self.counters.accept(1, size)
-                self.counters.drop("source", 1, size)
-                return False
-            self._current = found
-        self._peer = sender
-        return True
+    def _bind(self) -> socket.socket:
+        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            one.setblocking(False)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KERNEL_BYTES)
+            if sys.platform == "linux":
+                with contextlib.suppress(OSError):  # an old kernel tells less, and gives them one by one
+                    one.setsockopt(socket.SOL_SOCKET, _RXQ_OVFL, 1)
+                    one.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
+            one.bind((self._host, self.port))
+        except (OSError, OverflowError) as error:
+            one.close()
+            raise StreamError(
+                f"Failed to bind to local port {self.port}. Another process may be using it", seen=error
+            ) from error
+        self.port = int(one.getsockname()[1])
+        return one
 
-    def _divide(
-        self, at: int, size: int, extra: list[tuple[int, int, bytes]], starts: list[int], sizes: list[int]
-    ) -> None:
-        before = len(starts)
+    @property
+    def lastError(self) -> Exception | None:
+        """The newest exception that a sink raised."""
+        return self._faults.last
+
+    def flow(self) -> Flow:
+        """Return the frames received, passed on, held (none) and dropped."""
+        accepted, dropped = self.counters.frames, self.counters.dropped_total
+        return Flow(accepted, accepted - dropped, 0, dropped)
+
+    # Receiving
+
+    def _run(self, link: socket.socket, bell: int) -> None:
+        poll = select.poll()
+        poll.register(link, select.POLLIN)
+        poll.register(bell, select.POLLIN)
+        try:
+            while all(descriptor != bell for descriptor, _ in poll.poll()):
+                self._receive(link)
+        finally:
+            os.close(bell)
+            link.close()
+
+    def _receive(self, link: socket.socket) -> None:
+        """Send onward what the kernel holds, up to one batch."""
+        if len(self._slab) - self._at < _BATCH_BYTES + _ROOM:
+            self._slab, self._at = np.empty(_SLAB, np.uint8), 0
+        view, at = self._slab.data, self._at
+        starts: list[int] = []
+        sizes: list[int] = []
+        channels: list[int] = []
+        missed: list[tuple[int, Gap]] = []
+        for _ in range(_MOST):
+            try:
+                size, extra, _, sender = link.recvmsg_into((view[at : at + _ROOM],), _ANCILLARY)
+            except OSError:  # there is nothing more
+                break
+            step = self._look(extra, size, len(starts), missed)
+            count = -(-size // step) if step else 1
+            channel = self._channel_of(sender)
+            reason = "source" if channel < 0 else "oversize" if step > self._most else ""
+            if reason:
+                self.counters.accept(count, size)
+                self.counters.drop(reason, count, size)
+                continue
+            starts.extend(range(at, at + size, step) if size else (at,))
+            sizes.extend([step] * (count - 1))
+            sizes.append(size - step * (count - 1))
+            channels.extend([channel] * count)
+            at += size
+            if at - self._at >= _BATCH_BYTES:
+                break
+        self._at = at
+        if starts:
+            self._forward(starts, sizes, channels, missed)
+
+    def _channel_of(self, sender: tuple[str, int]) -> int:
+        """Return the channel of a sender; -1 for one that is not known."""
+        if self._senders is None:
+            return self._channel
+        return self._senders.get(sender, self._senders.get(sender[0], -1))
+
+    def _look(
+        self, extra: list[tuple[int, int, bytes]], size: int, place: int, missed: list[tuple[int, Gap]]
+    ) -> int:
+        """Return the size of the datagrams of a train; take note of what the kernel dropped before."""
+        step = size
         for level, kind, value in extra:
-            if (level, kind) == (socket.SOL_SOCKET, _RXQ_OVFL):
-                total = int.from_bytes(value[:4], sys.byteorder)
-                missed, self._overflow = (total - self._overflow) & 0xFFFFFFFF, total
-                if missed:
-                    self.counters.accept(missed, 0)
-                    self.counters.drop("kernel", missed)
-                    self._missed.append((before, Gap(None, missed, 0, "kernel", time.time_ns())))
-        super()._divide(at, size, extra, starts, sizes)
-        self._channels.extend([self._current] * (len(starts) - before))
+            number = int.from_bytes(value[:4], sys.byteorder)
+            if (level, kind) == (socket.IPPROTO_UDP, _UDP_GRO):
+                step = number
+            elif (level, kind) == (socket.SOL_SOCKET, _RXQ_OVFL) and number != self._overflow:
+                count, self._overflow = (number - self._overflow) & 0xFFFFFFFF, number
+                self.counters.accept(count, 0)
+                self.counters.drop("kernel", count)
+                missed.append((place, Gap(None, count, 0, "kernel", time.time_ns())))
+        return step
 
-    def _forward(self, starts: list[int], sizes: list[int]) -> None:
-        channels, self._channels = self._channels, []
-        gaps, self._missed = self._missed, []
+    def _forward(
+        self, starts: list[int], sizes: list[int], channels: list[int], gaps: list[tuple[int, Gap]]
+    ) -> None:
         channel = (
             channels[0] if channels.count(channels[0]) == len(channels) else np.array(channels, np.uint8)
         )
@@ -135,17 +224,23 @@ class DatagramSource(Server):
             self._slab, np.array(starts, np.int64), np.array(sizes, np.int64),
             channel=channel, time=time.time_ns(),
         )  # fmt: skip
+        self.counters.accept(len(batch), batch.nbytes)
         if self._sequence is not None:
-            gaps += self._numbers_missing(batch, self._sequence)
-            gaps.sort(key=lambda gap: gap[0])
+            gaps = sorted(gaps + self._numbers_missing(batch, self._sequence), key=lambda gap: gap[0])
+        done = 0
+        for place, gap in gaps:
+            if place > done:
+                self._deliver(batch[done:place])
+                done = place
+            self._deliver(gap)
+        self._deliver(batch[done:] if done else batch)
+
+    def _deliver(self, item: FrameBatch | Gap) -> None:
         try:
-            done = 0
-            for place, gap in gaps:
-                if place > done:
-                    self._sendBatch(batch[done:place])
-                    done = place
-                self._sendGap(gap)
-            self._sendBatch(batch[done:] if done else batch)
+            if isinstance(item, FrameBatch):
+                self._sendBatch(item)
+            else:
+                self._sendGap(item)
         except Exception as error:  # noqa: BLE001  # whatever a sink raises, the thread goes on
             self._faults.note(error)
             self.counters.errors = self._faults.count
@@ -187,6 +282,39 @@ class DatagramSource(Server):
         return rows[end:]
 
     # Life
+
+    def _addSlave(self, slave: Any) -> None:
+        """Link `slave`, and receive from now on."""
+        super()._addSlave(slave)
+        self._start()
+
+    def _start(self) -> None:
+        """Receive, also after a stop."""
+        with self._life:
+            if self._worker is None:
+                link = self._socket or self._bind()
+                self._socket, self._overflow = link, 0
+                bell, self._ringer = os.pipe()
+                name = f"DatagramSource-{self.port}"
+                self._worker = threading.Thread(target=self._run, args=(link, bell), name=name, daemon=True)
+                self._worker.start()
+
+    def _stop(self) -> None:
+        """End the thread (2 s at most, when a sink holds it back) and free the port."""
+        with self._life:
+            worker, self._worker = self._worker, None
+            ringer, self._ringer = self._ringer, None
+            link, self._socket = self._socket, None
+        if ringer is not None:
+            os.close(ringer)
+        elif link is not None:
+            link.close()
+        if worker is not None and worker is not threading.current_thread():
+            worker.join(_JOIN_S)
+            if worker.is_alive():
+                _log.warning("%s ends when the sink that holds it back returns", worker.name)
+
+    close = _stop
 
     def _quiesce(self, deadline: float) -> None:
         """Receive no more."""

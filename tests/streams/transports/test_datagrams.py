@@ -11,7 +11,7 @@ import pytest
 
 from sapwood.devices import StageDevice
 from sapwood.errors import StreamError
-from sapwood.streams import Frame, FrameBatch, Gap, Master, PayloadField, Slave
+from sapwood.streams import FrameBatch, Gap, PayloadField, Slave
 from sapwood.streams.transports import DatagramSource
 from sapwood.tree import Root
 
@@ -73,17 +73,16 @@ def make() -> Iterator[Make]:
         source._stop()
 
 
-def test_datagrams_are_frames_and_frames_go_back(make: Make, sender: socket.socket) -> None:
+def test_datagrams_are_frames(make: Make, sender: socket.socket) -> None:
     source, sink = make(channel=4)
     for payload in (b"one", b"", bytes(60_000), b"last"):
-        sender.sendto(payload, (HOST, source.getPort()))
+        sender.sendto(payload, (HOST, source.port))
     assert sink.wait(4) == [(4, b"one"), (4, b""), (4, bytes(60_000)), (4, b"last")]
     assert (source.counters.frames, source.counters.bytes) == (4, 60_007)
-    master = Master()
-    master >> source
-    master._sendFrame(Frame(b"command"))
-    sender.settimeout(WAIT_S)
-    assert sender.recv(100) == b"command"
+    source._stop()
+    source._start()
+    sender.sendto(b"more", (HOST, source.port))
+    assert sink.wait(5)[-1] == (4, b"more")
 
 
 def test_channels_by_sender(make: Make, sender: socket.socket) -> None:
@@ -95,9 +94,9 @@ def test_channels_by_sender(make: Make, sender: socket.socket) -> None:
         foreign.bind(("127.0.0.2", 0))
         source, sink = make(senders={"localhost": 2, (HOST, other.getsockname()[1]): 9})
         for number in range(3):
-            foreign.sendto(b"?", (HOST, source.getPort()))
-            sender.sendto(b"%d" % number, (HOST, source.getPort()))
-            other.sendto(b"%d" % number, (HOST, source.getPort()))
+            foreign.sendto(b"?", (HOST, source.port))
+            sender.sendto(b"%d" % number, (HOST, source.port))
+            other.sendto(b"%d" % number, (HOST, source.port))
         found = sink.wait(6)
     assert found == [(channel, b"%d" % number) for number in range(3) for channel in (2, 9)]
     assert source.counters.dropped == {"source": 3}
@@ -108,8 +107,8 @@ def test_numbers_that_are_missing_become_gaps(make: Make, sender: socket.socket)
     source, sink = make(sequence=PayloadField(1, ">u2"))
     numbers = [65533, 65534, 1, 2, 0, 2, 5, 30_000, 0, 1]
     for number in numbers:
-        sender.sendto(b"#" + number.to_bytes(2, "big"), (HOST, source.getPort()))
-    sender.sendto(b"?", (HOST, source.getPort()))
+        sender.sendto(b"#" + number.to_bytes(2, "big"), (HOST, source.port))
+    sender.sendto(b"?", (HOST, source.port))
     found = sink.wait(len(numbers) + 1)
     shown = [
         payload if isinstance(payload, int) else int.from_bytes(payload[1:], "big") for _, payload in found
@@ -122,7 +121,7 @@ def test_numbers_that_are_missing_become_gaps(make: Make, sender: socket.socket)
 def test_large_datagrams_are_dropped(make: Make, sender: socket.socket) -> None:
     source, sink = make(maxSize=10)
     for payload in (bytes(11), bytes(10)):
-        sender.sendto(payload, (HOST, source.getPort()))
+        sender.sendto(payload, (HOST, source.port))
     assert sink.wait(1) == [(0, bytes(10))]
     assert source.counters.dropped == {"oversize": 1}
 
@@ -137,15 +136,16 @@ def test_what_the_kernel_drops_is_told(make: Make, sender: socket.socket) -> Non
 
     source, sink = make()
     source >> Slow()
+    assert source._socket is not None
     source._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-    sender.sendto(b"first", (HOST, source.getPort()))
+    sender.sendto(b"first", (HOST, source.port))
     assert entered.wait(WAIT_S)
     for _ in range(2000):
-        sender.sendto(bytes(1000), (HOST, source.getPort()))
+        sender.sendto(bytes(1000), (HOST, source.port))
     gate.set()
     sink.wait(2)
     while source.counters.dropped_total == 0:  # told with the next datagram that is taken
-        sender.sendto(b"again", (HOST, source.getPort()))
+        sender.sendto(b"again", (HOST, source.port))
     assert source.counters.dropped["kernel"] > 0
     assert any(kind == "kernel" for kind, _ in sink.items)
 
@@ -153,9 +153,9 @@ def test_what_the_kernel_drops_is_told(make: Make, sender: socket.socket) -> Non
 def test_a_failing_sink_does_not_stop_it(make: Make, sender: socket.socket) -> None:
     source, sink = make()
     sink.fail = OSError("no room")
-    sender.sendto(b"1", (HOST, source.getPort()))
+    sender.sendto(b"1", (HOST, source.port))
     sink.wait(1)
-    sender.sendto(b"2", (HOST, source.getPort()))
+    sender.sendto(b"2", (HOST, source.port))
     sink.wait(2)
     source._stop()
     assert source.counters.errors == 2
@@ -168,10 +168,10 @@ def test_in_a_tree(sender: socket.socket) -> None:
     top.add(StageDevice(source, name="Sensors"))
     with top:
         top.Sensors >> sink
-        sender.sendto(b"abc", (HOST, source.getPort()))
+        sender.sendto(b"abc", (HOST, source.port))
         sink.wait(1)
         assert (top.Sensors.FrameCount.get(), top.Sensors.ByteCount.get()) == (1, 3)
-    assert not source._worker or not source._worker.is_alive()
+    assert source._worker is None
 
 
 @pytest.mark.parametrize(
