@@ -15,7 +15,7 @@ from sapwood.fileio.pymodaq.data_convert import as_data
 from sapwood.fileio.pymodaq.data_errors import DataDimError, DataError, DataShapeError
 from sapwood.fileio.pymodaq.data_nexus import set_units
 from sapwood.fileio.pymodaq.data_nodes import index_of_name, nodes_of_kind, path_of
-from sapwood.fileio.pymodaq.data_objects import DataWithAxes, dim_of_shape
+from sapwood.fileio.pymodaq.data_objects import DataWithAxes, check_types, dim_of_shape
 from sapwood.fileio.pymodaq.data_saving import DataSaverLoader, facts_of
 from sapwood.fileio.pymodaq.enums import DataDistribution, DataType
 
@@ -69,6 +69,7 @@ class _Plan:
     errors: list[Any] = field(default_factory=list)
     axes: list[Any] = field(default_factory=list)
     record: tuple[int, ...] = ()
+    dtypes: list[Any] = field(default_factory=list)
 
 
 class DataEnlargeableSaver(DataSaverLoader):
@@ -184,6 +185,7 @@ class DataEnlargeableSaver(DataSaverLoader):
     def _check(
         data: DataWithAxes, plan: _Plan, rows: Sequence[NDArray[Any]], values: Sequence[NDArray[Any]]
     ) -> None:
+        check_types(data.data, plan.dtypes, data.name)
         record = plan.record
         if data.errors is not None and not plan.errors:
             raise DataShapeError("The first of these data had no errors", path=data.name)
@@ -215,8 +217,15 @@ class DataEnlargeableSaver(DataSaverLoader):
             axis_nodes = [
                 one for one in nodes_of_kind(group, DataType.axis) if one.attrs.get("index", 0) == 0
             ]
-            return _Plan(self.h5saver.shared, there, old, axis_nodes, tuple(there[0].shape[1:]))
-        plan = _Plan(self.h5saver.shared, record=rows[0].shape[1:])
+            return _Plan(
+                self.h5saver.shared,
+                there,
+                old,
+                axis_nodes,
+                tuple(there[0].shape[1:]),
+                [n.dtype for n in there],
+            )
+        plan = _Plan(self.h5saver.shared, record=rows[0].shape[1:], dtypes=[row.dtype for row in rows])
         for number, array in enumerate(rows):
             name = self._take_name(path)
             plan.data.append(self._make_array(path, name, data, number, array, self.data_type, extra))

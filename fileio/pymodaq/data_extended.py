@@ -13,7 +13,7 @@ from sapwood.fileio.pymodaq.data_convert import as_data
 from sapwood.fileio.pymodaq.data_errors import DataIndexError, DataShapeError
 from sapwood.fileio.pymodaq.data_nexus import set_units
 from sapwood.fileio.pymodaq.data_nodes import index_of_name, nodes_of_kind, path_of
-from sapwood.fileio.pymodaq.data_objects import DataWithAxes, dim_of_shape
+from sapwood.fileio.pymodaq.data_objects import DataWithAxes, check_types, dim_of_shape
 from sapwood.fileio.pymodaq.data_points import PointWriter
 from sapwood.fileio.pymodaq.data_saving import DataSaverLoader, facts_of
 from sapwood.fileio.pymodaq.enums import DataDistribution, DataType, enum_checker
@@ -113,6 +113,7 @@ class DataExtendedSaver(DataSaverLoader):
     def _check(data: DataWithAxes, plan: _Plan) -> None:
         if data.errors is not None and not plan.errors:
             raise DataShapeError("The first point of the scan had no errors", path=data.name)
+        check_types(data.data, [writer.dtype for writer in plan.data], data.name)
         if len(data.data) != len(plan.data) or not plan.data[0].fits(data.data[0]):
             raise DataShapeError(
                 "Each point of a scan has the arrays of the first one",

@@ -17,7 +17,15 @@ from sapwood.fileio.pymodaq.enums import DataDim, DataDistribution, DataSource, 
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["DataCalculated", "DataFromPlugins", "DataRaw", "DataWithAxes", "as_arrays", "dim_of_shape"]
+__all__ = [
+    "DataCalculated",
+    "DataFromPlugins",
+    "DataRaw",
+    "DataWithAxes",
+    "as_arrays",
+    "check_types",
+    "dim_of_shape",
+]
 
 
 def dim_of_shape(shape: Sequence[int]) -> Any:
@@ -52,6 +60,21 @@ def as_arrays(data: Any, what: str = "data") -> list[NDArray[Any]]:
                 f"Arrays of the {what} differ in shape", expected=arrays[0].shape, seen=array.shape
             )
     return arrays
+
+
+def check_types(arrays: Iterable[NDArray[Any]], dtypes: Iterable[Any], name: str) -> None:
+    """Check that values can be stored in arrays of these types.
+
+    Raises
+    ------
+    DataTypeError
+        They would lose more than precision: parts behind the point, or the imaginary part.
+    """
+    for array, dtype in zip(arrays, dtypes, strict=False):
+        if array.dtype != dtype and not np.can_cast(array.dtype, dtype, "same_kind"):
+            raise DataTypeError(
+                f"Values of type {array.dtype} do not fit the first ones", path=name, expected=dtype
+            )
 
 
 class DataWithAxes:
