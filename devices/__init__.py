@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sapwood.devices.network import UdpRssiPack
     from sapwood.devices.prbs import PrbsPair, PrbsRx, PrbsTx
     from sapwood.devices.reader import StreamReader
+    from sapwood.devices.replay import ReplaySource
     from sapwood.devices.runcontrol import RunControl
     from sapwood.devices.runsequence import RunSequence
     from sapwood.devices.stage import Fifo, Filter, RateDrop, StageDevice
@@ -35,6 +36,7 @@ __all__ = [
     "PrbsRx",
     "PrbsTx",
     "RateDrop",
+    "ReplaySource",
     "RunControl",
     "RunSequence",
     "StageDevice",
@@ -59,6 +61,7 @@ __getattr__ = lazy_exports(
         "PrbsRx": "sapwood.devices.prbs",
         "PrbsTx": "sapwood.devices.prbs",
         "RateDrop": "sapwood.devices.stage",
+        "ReplaySource": "sapwood.devices.replay",
         "RunControl": "sapwood.devices.runcontrol",
         "RunSequence": "sapwood.devices.runsequence",
         "StageDevice": "sapwood.devices.stage",
