@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from sapwood.devices import FrontEndFirmware
+from sapwood.devices.board.messages import Code, Severity
 from sapwood.devices.board.wire import FrontEndWire
 from sapwood.fileio import open as open_recording
 from sapwood.remote import RemoteServer
@@ -51,6 +53,7 @@ def test_these_are_all_examples() -> None:
         "operator_root",
         "read_with_numpy",
         "remote_runs",
+        "rogue_board",
         "wire_root",
     }
 
@@ -154,25 +157,49 @@ def test_operator_root_is_a_target_of_run(tmp_path: Path, name: str) -> None:
 
 
 @pytest.fixture
-def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[FrontEndWire]:
-    """A board on the network that ``wire_root`` finds."""
-    wire = FrontEndWire(FrontEndFirmware(3))
+def board(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[FrontEndWire]:
+    """A board on the network that the examples find; with super-frames when the test asks for them."""
+    wire = FrontEndWire(FrontEndFirmware(3), batch=getattr(request, "param", 0))
     wire._start()
     monkeypatch.setenv("BOARD", f"127.0.0.1:{wire.port}")
     yield wire
     wire._stop()
 
 
+@pytest.mark.parametrize("board", [0, 2], indirect=True)
 def test_wire_root_records_a_board_on_the_network(board: FrontEndWire, tmp_path: Path) -> None:
-    assert _run("wire_root", "run1.dat", cwd=tmp_path).startswith("run1.dat: ")
+    text = _run("wire_root", "run1.dat", cwd=tmp_path)
+    assert text.startswith("run1.dat: ")
+    assert "The board dropped 0 frames and sent 0 alarms" in text
     with open_recording(tmp_path / "run1.dat") as reader:
         info = reader.info()
         frames = reader.read()
     assert set(info["channels"]) == {"1", "2", "3", "255"}
     assert info["config"]["Top"]["Board"]["Ch[0]"]["Rate"] == 2000
-    sent = board.firmware.channels[0].frames
-    assert sent > 100
-    assert 0 < np.count_nonzero(frames.channel == 1) <= sent
+    sent = [channel.frames for channel in board.firmware.channels]
+    assert sent[0] > 100
+    assert [np.count_nonzero(frames.channel == number) for number in (1, 2, 3)] == sent
+
+
+def test_wire_root_hears_of_alarms(board: FrontEndWire) -> None:
+    example, heard = _load("wire_root"), threading.Event()
+    with example.WireRoot() as root:
+        root.Board.Messages.addListener(lambda message: heard.set() if message.text == "too fast" else None)
+        board.firmware.post(Severity.Info, Code.Status, "all is well")
+        board.firmware.post(Severity.Alarm, Code.Dropping, "too fast", 5, 1)
+        assert heard.wait(WAIT_S)
+    assert [message.text for message in root.alarms] == ["too fast"]
+
+
+@pytest.mark.parametrize("board", [0, 1], indirect=True)
+def test_rogue_board_drives_the_board_in_words_of_rogue(board: FrontEndWire, tmp_path: Path) -> None:
+    text = _run("rogue_board", "run1.dat", cwd=tmp_path)
+    assert "Version 0x01000000, scratch pad 0x5a5a0001" in text
+    sent = [channel.frames for channel in board.firmware.channels]
+    assert f"{sum(sent)} frames were sent, 0 alarms" in text
+    with open_recording(tmp_path / "run1.dat") as reader:
+        frames = reader.read()
+    assert [np.count_nonzero(frames.channel == number) for number in (1, 2, 3)] == sent
 
 
 def test_wire_root_is_a_target_of_run(board: FrontEndWire, tmp_path: Path) -> None:
