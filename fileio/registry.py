@@ -23,6 +23,8 @@ HEAD_BYTES = 4096  # what `Format.detect` is shown of a file
 _BUILT_IN = {
     "rogue": "sapwood.fileio.rogue.format:ROGUE",
     "rogue-raw": "sapwood.fileio.rogue.format:ROGUE_RAW",
+    "icf": "sapwood.fileio.icf.format:ICF",
+    "pymodaq": "sapwood.fileio.pymodaq.format:PYMODAQ",
     "npz": "sapwood.fileio.sinks.npz:NPZ",
     "csv": "sapwood.fileio.sinks.csv:CSV",
     "jsonl": "sapwood.fileio.sinks.jsonlines:JSON_LINES",
@@ -32,6 +34,11 @@ _BUILT_IN = {
     "hdf5": "sapwood.fileio.sinks.hdf5:HDF5",
     "root": "sapwood.fileio.sinks.root:ROOT",
     "mcap": "sapwood.fileio.sinks.mcap:MCAP",
+    "apx": "sapwood.fileio.apx.format:APX",
+    "apx-log": "sapwood.fileio.apx.format:APX_LOG",
+    "astep": "sapwood.fileio.apx.format:ASTEP",
+    "fits": "sapwood.fileio.sinks.fits:FITS",
+    "ecsv": "sapwood.fileio.sinks.ecsv:ECSV",
 }
 _ALIASES = {"raw": "rogue-raw"}
 _ASKED_LAST = "rogue"  # it has no magic

@@ -13,6 +13,8 @@ from sapwood.streams import FrameBatch
 
 __all__ = ["batches_of"]
 
+_JOINED_BYTES = 1 << 20  # of small bunches that are expanded, in one batch
+
 Columns = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
@@ -36,6 +38,7 @@ def batches_of(
         return
     runs = range(index.locate(start), index.locate(last - 1) + 1)
     waiting: list[Columns] = []
+    expanded: list[FrameBatch] = []
     size = 0
     for run, block in source.blocks(runs):
         first = index.first[run]
@@ -46,7 +49,11 @@ def batches_of(
             continue
         columns = _columns(block, rows, _failing(damaged, first, run))
         if source.compressed:
-            yield from _split(FrameBatch(block.data, *columns), nbytes)
+            expanded.append(FrameBatch(block.data, *columns))
+            size += len(block.data)
+            if size >= min(nbytes, _JOINED_BYTES):
+                yield from _split(_joined(expanded), nbytes)
+                expanded, size = [], 0
             continue
         base = 0 if block.placed else index.runs[run].begin
         waiting.append((columns[0] + base if base else columns[0], columns[1]))
@@ -54,6 +61,8 @@ def batches_of(
         if size >= nbytes:
             yield from _split(_mapped(source, waiting), nbytes)
             waiting, size = [], 0
+    if expanded:
+        yield from _split(_joined(expanded), nbytes)
     if waiting:
         yield from _split(_mapped(source, waiting), nbytes)
 
@@ -84,6 +93,10 @@ def _columns(block: Block, rows: slice, damaged: Callable[[int], Exception] | No
 def _mapped(source: Source, columns: list[Columns]) -> FrameBatch:
     starts, sizes = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     return FrameBatch(source.map.data, starts, sizes)
+
+
+def _joined(batches: list[FrameBatch]) -> FrameBatch:
+    return batches[0] if len(batches) == 1 else FrameBatch.concat(batches)
 
 
 def _split(batch: FrameBatch, nbytes: int) -> Iterator[FrameBatch]:

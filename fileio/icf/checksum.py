@@ -68,7 +68,7 @@ def _tables(columns: Words) -> Words:
 def _apply(table: Words, crcs: Words) -> Words:
     """Return `crcs`, each advanced by the matrix whose `table` has shape (4, 256)."""
     parts = np.ascontiguousarray(crcs, "<u4").view(np.uint8).reshape(-1, 4)
-    result = table[0].take(parts[:, 0])
+    result: Words = table[0].take(parts[:, 0])
     for byte in (1, 2, 3):
         result ^= table[byte].take(parts[:, byte])
     return result
@@ -101,7 +101,7 @@ def _digit_tables(unit: int) -> Words:
 def _apply_digits(tables: Words, digits: NDArray[np.int64], crcs: Words) -> Words:
     parts = np.ascontiguousarray(crcs, "<u4").view(np.uint8).reshape(-1, 4)
     base = digits << 10
-    result = tables.take(base + parts[:, 0])
+    result: Words = tables.take(base + parts[:, 0])
     for byte in (1, 2, 3):
         base += 256
         result ^= tables.take(base + parts[:, byte])
@@ -119,7 +119,7 @@ def _equal(crcs: Words, nbytes: int) -> int:
 
 
 def _mixed(crcs: Words, sizes: NDArray[np.int64]) -> int:
-    """Combine checksums of objects of several sizes: to the end of their block of 4 KiB, then as equal ones."""
+    """Combine checksums of objects of several sizes: first to the ends of blocks of 4 KiB."""
     ends = np.cumsum(sizes, dtype=np.int64)
     behind = ends[-1] - ends
     low = behind & ((1 << _BLOCK_BITS) - 1)

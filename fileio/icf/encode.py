@@ -93,7 +93,7 @@ class Bunches:
         """Return data, checksums and sizes of a bunch."""
         data: Buffer = b"".join(group.objects) if group.data is None else group.data
         if self._compress is not None:
-            data = self._compress(data)
+            data = self._compress(bytes(data))
         return data, checksums(group.objects).tobytes(), group.lengths().tobytes()
 
     def finish(self, encoded: tuple[Buffer, ...], at: int) -> Sequence[Buffer]:

@@ -76,9 +76,7 @@ def pack_header(header: FileHeader) -> bytes:
     """Return the bytes of `header`."""
     if header.version == 0:
         return _V0.pack(header.custom, 0, 0, 0, 0)
-    fixed = _V1.pack(
-        MARKER, header.marker_ext, 1, header.created, header.compressor, len(header.extension)
-    )
+    fixed = _V1.pack(MARKER, header.marker_ext, 1, header.created, header.compressor, len(header.extension))
     return fixed + header.extension
 
 

@@ -15,7 +15,7 @@ from sapwood.fileio.icf.errors import ChecksumError, DamagedFile
 from sapwood.fileio.icf.layout import TRAILER
 from sapwood.fileio.icf.runs import Index, Run
 
-__all__ = ["index", "load", "recovered"]
+__all__ = ["index", "load", "payload_bytes", "recovered"]
 
 _LOOK_BYTES = 1 << 20  # searched for trailers together
 _SELF = 16  # where in a trailer its own offset stands
@@ -34,8 +34,8 @@ class Trailer(NamedTuple):
         Where the trailer begins.
     crc
         Always 0.
-    count
-        Objects in the bunch.
+    objects
+        In the bunch.
     number
         Of the bunch.
     """
@@ -44,27 +44,27 @@ class Trailer(NamedTuple):
     data_back: int
     place: int
     crc: int
-    count: int
+    objects: int
     number: int
 
     def run(self) -> Run:
         """Return the bunch."""
         begin = self.place - self.data_back
-        return Run(begin, self.place + TRAILER.size, self.count, self.data_back - 8 * self.count)
+        return Run(begin, self.place + TRAILER.size, self.objects, self.data_back - 8 * self.objects)
 
     def fault(self, at: int, begin: int) -> str | None:
         """Return why this cannot be a trailer at byte `at` of a file whose bunches start at `begin`."""
         before = begin if self.back == at else at - self.back + TRAILER.size
         if self.place != at:
             return f"it says that it lies at {self.place}"
-        if self.count < 1:
+        if self.objects < 1:
             return "its bunch has no objects"
         if not 0 < self.back <= at or before < begin:
             return f"it points {self.back} bytes back to the trailer before"
         if at - self.data_back != before:
             return f"it points {self.data_back} bytes back to data that must begin at {before}"
-        if 8 * self.count > self.data_back:
-            return f"{self.count} objects do not fit into {self.data_back} bytes"
+        if 8 * self.objects > self.data_back:
+            return f"{self.objects} objects do not fit into {self.data_back} bytes"
         return None
 
 
@@ -138,7 +138,7 @@ def recovered(
         if trailer.fault(at, begin) or trailer.run().begin < end:
             continue
         run = trailer.run()
-        if stored and _total(data, run) != run.data_bytes:
+        if stored and payload_bytes(data, run) != run.data_bytes:
             continue
         if run.begin > end:
             gaps.append(f"{file}, offset {end}: {run.begin - end} bytes belong to no whole bunch")
@@ -164,13 +164,14 @@ def _candidates(data: NDArray[np.uint8], start: int) -> Iterator[int]:
 def _tables(data: NDArray[np.uint8], run: Run) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """Return checksums (u4) and sizes (i8) of the objects of `run`, shape (n,) each."""
     at = run.begin + run.data_bytes
-    tables = np.ndarray((2, run.count), "<u4", data, at)
+    tables = np.ndarray((2, run.objects), "<u4", data, at)
     return tables[0], tables[1].astype(np.int64)
 
 
-def _total(data: NDArray[np.uint8], run: Run) -> int:
-    at = run.begin + run.data_bytes + 4 * run.count
-    return int(np.ndarray((run.count,), "<u4", data, at).sum(dtype=np.int64))
+def payload_bytes(data: NDArray[np.uint8], run: Run) -> int:
+    """Return the bytes of the objects of `run`, expanded, as its table gives them."""
+    at = run.begin + run.data_bytes + 4 * run.objects
+    return int(np.ndarray((run.objects,), "<u4", data, at).sum(dtype=np.int64))
 
 
 def load(data: NDArray[np.uint8], run: Run, compressor: Compressor, file: str) -> Block:

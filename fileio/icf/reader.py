@@ -55,9 +55,7 @@ class RawObjectReaderBase:
         (A `RuntimeError`) when its index is damaged and `recover` is off.
     """
 
-    def __init__(
-        self, filename: PathLike, *, recover: bool = False, cache_bytes: int = CACHE_BYTES
-    ) -> None:
+    def __init__(self, filename: PathLike, *, recover: bool = False, cache_bytes: int = CACHE_BYTES) -> None:
         self._source = Source(filename, recover=recover, cache_bytes=cache_bytes)
         self._recover = recover
         self.filename = self._source.path
@@ -83,8 +81,14 @@ class RawObjectReaderBase:
 
     @property
     def timestamp(self) -> datetime:
-        """When the file was created, local time without zone; the epoch for protocol 0."""
-        return datetime.fromtimestamp(self._source.header.created)
+        """When the file was created, local time without zone; the epoch for protocol 0.
+
+        `datetime.max` for a time that a datetime cannot hold.
+        """
+        try:
+            return datetime.fromtimestamp(self._source.header.created)
+        except (OverflowError, OSError, ValueError):
+            return datetime.max
 
     @property
     def version(self) -> int:

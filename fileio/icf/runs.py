@@ -16,15 +16,15 @@ class Run(NamedTuple):
     ----------
     begin, end
         Bytes of the file: their data (protocol 0: chunks), and the end of all that belongs to them.
-    count
-        Objects, 1 or more.
+    objects
+        How many, 1 or more.
     data_bytes
         Bytes of their data in the file, compressed or not.
     """
 
     begin: int
     end: int
-    count: int
+    objects: int
     data_bytes: int
 
 
@@ -66,7 +66,7 @@ class Index:
         self.count = 0
         for run in self.runs:
             self.first.append(self.count)
-            self.count += run.count
+            self.count += run.objects
 
     @property
     def end(self) -> int:

@@ -34,6 +34,8 @@ class Source:
         Search for whole bunches where the index is damaged, instead of raising.
     cache_bytes
         Blocks kept for random access, bytes.
+    limit
+        Look at so many bytes of the file only; for protocol 0.
 
     Raises
     ------
@@ -45,20 +47,27 @@ class Source:
         When the index is damaged and `recover` is off.
     """
 
-    def __init__(self, path: PathLike, *, recover: bool = False, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self,
+        path: PathLike,
+        *,
+        recover: bool = False,
+        cache_bytes: int = CACHE_BYTES,
+        limit: int | None = None,
+    ) -> None:
         self.path = os.fspath(path)
         self._cache_bytes = cache_bytes
         self._cached = 0
         self._cache: OrderedDict[int, Block] = OrderedDict()
         self._lock = threading.Lock()
         self._open = True
-        self._map = self._mapped()
+        self._map = self._mapped(limit)
         self._begin(recover)
 
-    def _mapped(self) -> MappedFile:
+    def _mapped(self, limit: int | None = None) -> MappedFile:
         if not os.path.exists(self.path):
             raise MissingFile(f"There is no file {self.path}", file=self.path)
-        return MappedFile(self.path)
+        return MappedFile(self.path, None if limit is None else min(limit, os.path.getsize(self.path)))
 
     def _begin(self, recover: bool) -> None:
         data = self._map.data
@@ -102,6 +111,13 @@ class Source:
         if not self._open:
             raise ClosedFile("The reader is closed", file=self.path)
         return self._map
+
+    def payload_bytes(self) -> int:
+        """Return the bytes of all objects together, expanded; reads no object."""
+        data = self.map.data
+        if self.header.version == 0:
+            return sum(run.data_bytes for run in self.index.runs)
+        return sum(protocol1.payload_bytes(data, run) for run in self.index.runs)
 
     def reload(self) -> None:
         """Take in what was written to the file since; what is only half written stays out.
@@ -160,9 +176,7 @@ class Source:
                 _, oldest = self._cache.popitem(last=False)
                 self._cached -= oldest.nbytes
 
-    def blocks(
-        self, runs: Iterable[int], *, keep: bool = False
-    ) -> Iterator[tuple[int, Block | Exception]]:
+    def blocks(self, runs: Iterable[int], *, keep: bool = False) -> Iterator[tuple[int, Block | Exception]]:
         """Yield each of `runs` with its block, or why it cannot be read, in order.
 
         Compressed runs are expanded ahead, on several cores, within the memory of the cache;
@@ -181,6 +195,7 @@ class Source:
         with self._lock:
             block = self._cache.get(run)
         return self.load(run) if block is None else block
+
     def close(self) -> None:
         """Let go of the file; arrays over it stay valid."""
         self._open = False

@@ -16,6 +16,7 @@ from sapwood.fileio.filelayer import FileLayer
 from sapwood.fileio.formats import PathLike
 from sapwood.fileio.icf.block import common_size, split
 from sapwood.fileio.icf.compressors import by_name
+from sapwood.fileio.icf.encode import Bunches, Chunks, Encoder, Group
 from sapwood.fileio.icf.errors import ClosedFile, UnknownId
 from sapwood.fileio.icf.layout import (
     MAX_BUNCHES,
@@ -24,7 +25,6 @@ from sapwood.fileio.icf.layout import (
     FileHeader,
     pack_header,
 )
-from sapwood.fileio.icf.encode import Bunches, Chunks, Encoder, Group
 from sapwood.fileio.icf.outlet import Outlet
 
 if TYPE_CHECKING:
@@ -72,6 +72,12 @@ class _Writer:
     def data_counter(self) -> int:
         """Objects written since the file was opened."""
         return self._written + len(self._pending)
+
+    @property
+    def filesize(self) -> int:
+        """Bytes of the file so far; what is not written yet counts uncompressed."""
+        written = 0 if self._outlet is None else self._outlet.size
+        return written + (self._limit - self._room if self._pending else 0)
 
     def write(self, data: Any) -> None:
         """Append one object, any bytes-like one; all its bytes count, whatever its items.
@@ -145,7 +151,7 @@ class _Writer:
         size = np.atleast_1d(np.asarray(sizes, np.int64))
         if (size < 0).any() or int(size.sum()) != len(flat):
             raise FormatError(
-                "Sizes and bytes do not fit together", expected=f"{size.sum()} bytes", seen=f"{len(flat)} bytes"
+                "Sizes and bytes do not fit", expected=f"{size.sum()} bytes", seen=f"{len(flat)} bytes"
             )  # fmt: skip
         self._check_open()
         equal = common_size(size)
@@ -353,6 +359,11 @@ class RawObjectWriterBase:
     def data_counter(self) -> int:
         """Objects written since the file was opened."""
         return self._writer.data_counter
+
+    @property
+    def filesize(self) -> int:
+        """Bytes of the file so far; what is not written yet counts uncompressed."""
+        return self._writer.filesize
 
     def write(self, data: Any) -> None:
         """Append one object, any bytes-like one; see `RawObjectWriterV1.write`."""
