@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from sapwood.devices.polled import add_polled
@@ -64,9 +65,7 @@ class StreamBridge(StageDevice):
                 ("RxDropCount", "Messages of far ends that were no frames"),
             )
         ):
-            add_polled(
-                self, name, description, lambda place=place: self._far_counts()[place] - self._before[place]
-            )
+            add_polled(self, name, description, partial(self._far_count, place))
         add_polled(self, "Size", "Frames that wait to be sent", bridge.size)
         add_polled(self, "SentCount", "Frames handed to the network since the start", self._sent)
         add_polled(self, "LastError", "What a sink raised last, if any did", self._last_error, value="")
@@ -74,6 +73,10 @@ class StreamBridge(StageDevice):
     def _far_counts(self) -> tuple[int, int, int]:
         received = self._bridge.received
         return self._bridge.reconnects, received.frames, received.dropped_total
+
+    def _far_count(self, place: int) -> int:
+        """Count number `place` of `_far_counts` since the last reset."""
+        return self._far_counts()[place] - self._before[place]
 
     def _sent(self) -> int:
         return self._bridge.flow().passed

@@ -94,7 +94,9 @@ def _set(faults: WireFaults, name: str, words: list[str]) -> None:
     first, *rest = words
     count = number(rest[0]) if rest and name in ("timeout", "bus-timeout", "refuse") else None
     if name in ("loss", "reorder", "duplicate", "delay"):
-        faults.network(_direction(rest), **{name: _real(first)})
+        changes = {name: _real(first)}
+        for one in faults.datagrams(_direction(rest)):
+            one.set(**changes)
     elif name == "timeout":
         faults.requests.mute(number(first), WORD, count)
     elif name == "bus-timeout":

@@ -151,7 +151,7 @@ class BatchLane(Master, Slave):
         """Tell the channels of the frames in `piece` what became of them."""
         frames = np.bincount(piece.channel)
         nbytes = np.bincount(piece.channel, weights=piece.size + FRAME_COST)
-        for dest in np.flatnonzero(frames):
+        for dest in np.flatnonzero(frames).tolist():
             allowance = self._allowances[dest - 1]
             if lost:
                 allowance.lose(int(frames[dest]))

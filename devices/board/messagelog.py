@@ -7,6 +7,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sapwood.devices.board.messages import Message, Severity, decode
@@ -53,14 +54,14 @@ class FrontEndMessages(StreamEnd, Device):
 
     def __init__(self, *, stream: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._inlet = _Inlet(self._take)
+        self._inlet = _Inlet(self._receive)
         self._listeners: list[Callable[[Message], Any]] = []
         self._lines: deque[str] = deque(maxlen=LINES)
         self._counting = threading.Lock()
         self._counts = dict.fromkeys(("MessageCount", "AlarmCount", "LostCount", "BadCount"), 0)
         self._expected: int | None = None
         self._faults = SinkErrors(logger)
-        texts = {"mode": "RO", "value": "", "groups": ["NoConfig", "NoStream"]}
+        texts: dict[str, Any] = {"mode": "RO", "value": "", "groups": ["NoConfig", "NoStream"]}
         self.add(LocalVariable(name="Last", description="The newest message", **texts))
         self.add(
             LocalVariable(
@@ -87,7 +88,7 @@ class FrontEndMessages(StreamEnd, Device):
             ("LostCount", "Messages that did not arrive"),
             ("BadCount", "Frames that were no message"),
         ):
-            add_polled(self, name, description, lambda name=name: self._counts[name])
+            add_polled(self, name, description, partial(self._counted, name))
         self.add(LocalCommand(name="ClearLog", description="Empty the log", function=self._lines.clear))
         if stream is not None:
             streamConnect(stream, self._inlet)
@@ -110,11 +111,14 @@ class FrontEndMessages(StreamEnd, Device):
     def _getStreamSlave(self) -> Slave:
         return self._inlet
 
+    def _counted(self, name: str) -> int:
+        return self._counts[name]
+
     def _count(self, name: str, by: int = 1) -> None:
         with self._counting:
             self._counts[name] += by
 
-    def _take(self, frame: Frame) -> None:
+    def _receive(self, frame: Frame) -> None:
         try:
             message = decode(frame.buffer)
         except ProtocolError as problem:

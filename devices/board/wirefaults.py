@@ -62,8 +62,10 @@ class WireFaults:
 
     def clear(self) -> None:
         """Spoil nothing any more; the counts of what was spoilt stay."""
-        for faults in (*self.datagrams(), self.requests, self.registers):
-            faults.clear()
+        self.inbound.clear()
+        self.outbound.clear()
+        self.requests.clear()
+        self.registers.clear()
 
     @property
     def hits(self) -> dict[str, int]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sapwood.devices.board.wirefaults import WireFaults
 
 __all__ = ["READY", "board"]
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 HOST = "127.0.0.1"
 STDIN = 0
@@ -31,7 +33,7 @@ stops the board at the end of the input:
 """
 
 
-def _probability(name: str, what: str) -> Any:
+def _probability(name: str, what: str) -> Callable[[Decorated], Decorated]:
     return click.option(
         f"--{name}",
         type=click.FloatRange(0, 1),

@@ -58,9 +58,9 @@ def board_process(channels: int) -> Iterator[str]:
 
 def _address(process: subprocess.Popen[bytes], errors: IO[bytes]) -> str:
     """Return what the board's first line says of where it serves."""
-    out = process.stdout
-    ready, _, _ = select.select([out], [], [], START_S)
-    line = out.readline().decode() if ready and out is not None else ""
+    line = ""
+    if process.stdout is not None and select.select([process.stdout], [], [], START_S)[0]:
+        line = process.stdout.readline().decode()
     if not line.startswith(READY):
         process.kill()
         process.wait()
