@@ -22,6 +22,8 @@ class StageCounters:
         How often an upstream call had to wait for room.
     dropped
         Reason -> frames not passed on; `dropped_bytes` likewise in bytes.
+    lock
+        Held while the counters are changed.
     """
 
     frames: int = 0
@@ -30,29 +32,29 @@ class StageCounters:
     blocked: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     dropped_bytes: dict[str, int] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
+    lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     def accept(self, frames: int, nbytes: int) -> None:
         """Count frames that came in."""
-        with self._lock:
+        with self.lock:
             self.frames += frames
             self.bytes += nbytes
 
     def drop(self, reason: str, frames: int, nbytes: int = 0) -> None:
         """Count frames that are not passed on."""
-        with self._lock:
+        with self.lock:
             self.dropped[reason] = self.dropped.get(reason, 0) + frames
             self.dropped_bytes[reason] = self.dropped_bytes.get(reason, 0) + nbytes
 
     @property
     def dropped_total(self) -> int:
         """Frames not passed on, whatever the reason."""
-        with self._lock:
+        with self.lock:
             return sum(self.dropped.values())
 
     def clear(self) -> None:
         """Set every counter to zero."""
-        with self._lock:
+        with self.lock:
             self.frames = self.bytes = self.errors = self.blocked = 0
             self.dropped.clear()
             self.dropped_bytes.clear()

@@ -53,14 +53,21 @@ class Filter(Master, Slave):
         self._channel = channel
 
     def _acceptFrame(self, frame: Frame) -> None:
-        self.counters.accept(1, frame.size)
+        counters, size = self.counters, frame.size
+        with counters.lock:  # as `accept` does, without a call: chains of filters see every frame
+            counters.frames += 1
+            counters.bytes += size
         if frame.channel != self._channel:
-            self.counters.drop("channel", 1, frame.size)
+            counters.drop("channel", 1, size)
         elif frame.error and self._dropErrors:
-            self.counters.drop("error", 1, frame.size)
+            counters.drop("error", 1, size)
             _log.debug("Dropped a frame of channel %d with error %#x", frame.channel, frame.error)
         else:
-            self._sendFrame(frame)
+            sinks = self._frame_sinks
+            if len(sinks) == 1:
+                sinks[0](frame)
+            else:
+                self._sendFrame(frame)
 
     def _acceptBatch(self, batch: FrameBatch) -> None:
         self.counters.accept(len(batch), batch.nbytes)

@@ -50,6 +50,7 @@ def test_these_are_all_examples() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {
         "custom_device",
         "custom_stage",
+        "dma_source",
         "operator_root",
         "read_with_numpy",
         "remote_runs",
