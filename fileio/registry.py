@@ -25,6 +25,7 @@ _BUILT_IN = {
     "rogue-raw": "sapwood.fileio.rogue.format:ROGUE_RAW",
     "icf": "sapwood.fileio.icf.format:ICF",
     "pymodaq": "sapwood.fileio.pymodaq.format:PYMODAQ",
+    "lh5": "sapwood.fileio.lh5.format:LH5",
     "npz": "sapwood.fileio.sinks.npz:NPZ",
     "csv": "sapwood.fileio.sinks.csv:CSV",
     "jsonl": "sapwood.fileio.sinks.jsonlines:JSON_LINES",
