@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from sapwood.errors import BusError, ProtocolError
 from sapwood.memory.link import busConnect
@@ -20,6 +21,16 @@ _READS = (Read, Verify)
 _U32 = 0xFFFFFFFF
 _HALF = 1 << 31
 _log = logging.getLogger("sapwood.memory.srp")
+
+
+class Source(Protocol):
+    """What may bring responses in the thread of the caller, as UDP does."""
+
+    def receiveWhile(self, waits: Callable[[], bool], deadline: float) -> None:
+        """Receive while `waits()`, until monotonic time `deadline` (s), or return at once."""
+
+    def recall(self) -> None:
+        """Receive in a thread again."""
 
 
 class SrpClient(Master, StreamSlave, Slave):
@@ -59,6 +70,37 @@ class SrpClient(Master, StreamSlave, Slave):
         self._hardwareTimeout = 0
         self._newestId = 0
         self._faults = SinkErrors(_log)
+        self._sources: tuple[Source, ...] = ()
+        self._source: Source | None = None  # where answers can be fetched
+
+    # ------------------------------------------------------------ who brings the responses
+
+    def _fedBy(self, source: Source) -> None:
+        """Take note that `source`, which lets callers receive, was linked to this end."""
+        self._feed((*self._sources, source))
+
+    def _notFedBy(self, source: Source) -> None:
+        """Forget `source`, which was unlinked."""
+        self._feed(tuple(one for one in self._sources if one is not source))
+
+    def _feed(self, sources: tuple[Source, ...]) -> None:
+        self._sources = sources
+        self._source = sources[0] if len(sources) == 1 else None
+
+    def _bring(self, transaction: Transaction) -> None:
+        """Receive the response to `transaction`, the only one under way, in the thread that waits for it.
+
+        That saves a change of threads. With more than one under way the thread of the link does it.
+        """
+        source = self._source
+        if source is None:
+            return
+        if len(self._busPending or ()) == 1:
+            if not transaction._deadline:
+                transaction.start_timer()
+            source.receiveWhile(lambda: not transaction.ended, transaction._deadline)
+        if self._busPending:
+            source.recall()
 
     def __lshift__(self, other: Any) -> Any:
         """Take frames of a stream master, or accesses of a memory master; return `other`."""
@@ -89,6 +131,10 @@ class SrpClient(Master, StreamSlave, Slave):
             if transaction._id > self._newestId:
                 self._newestId = transaction._id
             self._addTransaction(transaction)
+            if self._source is not None:
+                transaction._fetch = self._bring
+                if len(self._busPending or ()) == 2:  # nobody will wait for the first in its own thread
+                    self._source.recall()
         self._request(Frame(payload))
         if type == Post:
             transaction.done()

@@ -58,6 +58,7 @@ class Transaction:
     _text = ""
     _deadline = 0.0
     _keeper: Keeper | None = None
+    _fetch: Callable[[Transaction], None] | None = None  # brings the answer in the thread of who waits
     _waiter: Condition | None = None
     _callbacks: tuple[Callable[[Transaction], None], ...] = ()
     _children: tuple[Transaction, ...] = ()
@@ -189,7 +190,10 @@ class Transaction:
             True when the slave reported success.
         """
         if self._state == _OPEN:
-            self._await_answer()
+            if self._fetch is not None:
+                self._fetch(self)
+            if self._state == _OPEN:
+                self._await_answer()
         return self._state == _DONE
 
     def start_timer(self) -> None:

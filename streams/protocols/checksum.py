@@ -9,7 +9,7 @@ from typing import TypeAlias
 from sapwood.errors import MissingExtra
 from sapwood.extras import need
 
-__all__ = ["AT_ONCE", "Checksum", "quickest"]
+__all__ = ["AT_ONCE", "Checksum", "in_pieces", "quickest"]
 
 Checksum: TypeAlias = Callable[[memoryview | bytes, int], int]
 """Takes bytes and the checksum of those before them (0 for none); returns that of both."""

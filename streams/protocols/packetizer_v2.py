@@ -184,6 +184,9 @@ class DecoderV2(Reassembly):
         """Take many packets; return frames and gaps, those of each TDEST in order."""
         if packets.nbytes > _LARGE * len(packets):
             return self._in_steps(packets)
+        return self._in_columns(packets)
+
+    def _in_columns(self, packets: FrameBatch) -> list[Event]:
         packets, head, tail = self._sound(packets)
         if not len(packets):
             return []
@@ -197,15 +200,18 @@ class DecoderV2(Reassembly):
         return events
 
     def _in_steps(self, packets: FrameBatch) -> list[Event]:
-        """Do as `batch` does, packet by packet; packets that are whole frames go on in batches."""
+        """Do as `_in_columns` does, packet by packet; packets that are whole frames go on in batches.
+
+        Frames of several packets would lose their times, so where these are known columns are used.
+        """
         data, checksum, states = packets.payload.data, self._crc, self._states
         events: list[Event] = []
         starts: list[int] = []
         sizes: list[int] = []
         flags: list[int] = []
-        run = -1  # TDEST of the frames that wait to go on
+        run, timed = -1, bool(packets.time.any())  # TDEST of the frames that wait to go on
         columns = packets.start.tolist(), packets.size.tolist(), packets.error.tolist()
-        for start, size, error in zip(*columns, strict=True):
+        for index, (start, size, error) in enumerate(zip(*columns, strict=True)):
             whole = not error and size >= _LEAST and not size % ALIGN
             if whole:
                 head: int = _HEAD.unpack_from(data, start)[0]
@@ -219,24 +225,29 @@ class DecoderV2(Reassembly):
                     and (checksum is None or checksum(data[start : start + size - _CRC], 0) == told)
                 )
             if run >= 0 and not (whole and head >> 16 & 0xFF == run):
-                events.append(self._wholes(run, packets, starts, sizes, flags))
+                here = packets[index - len(starts) : index]
+                events.append(self._wholes(run, here, starts, sizes, flags))
                 starts, sizes, flags, run = [], [], [], -1
             if whole:
                 state.skipping, run = False, head >> 16 & 0xFF
                 starts.append(start + HEAD)
                 sizes.append(size - (HEAD + _TAIL + ALIGN) + valid)
                 flags.append(head >> 8 & 0xFF | last << 8)
+            elif timed:
+                return events + self._in_columns(packets[index:])
             else:
                 events += self.frame(Frame.of_view(data[start : start + size], 0, 0, error))
         if run >= 0:
-            events.append(self._wholes(run, packets, starts, sizes, flags))
+            events.append(self._wholes(run, packets[-len(starts) :], starts, sizes, flags))
         return events
 
     def _wholes(
         self, dest: int, packets: FrameBatch, starts: list[int], sizes: list[int], flags: list[int]
     ) -> Event:
-        """Return frames that filled a packet each, and count them."""
-        frames = FrameBatch(packets.payload, starts, sizes, flags=np.array(flags, np.uint16))
+        """Return the frames that `packets` are, one each, and count them."""
+        frames = trimmed(packets, np.array(starts, np.int64), np.array(sizes, np.int64))
+        frames.channel = np.broadcast_to(np.uint8(0), packets.channel.shape)
+        frames.flags = np.array(flags, np.uint16)
         counts = self.received[dest]
         counts.frames += len(starts)
         counts.bytes += sum(sizes)

@@ -11,8 +11,11 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sapwood.errors import StreamError, combine
 from sapwood.streams.batch import FrameBatch
@@ -20,8 +23,9 @@ from sapwood.streams.counters import StageCounters
 from sapwood.streams.frame import Frame
 from sapwood.streams.link import Master, Slave
 from sapwood.streams.sinkerrors import SinkErrors
+from sapwood.streams.transports.receiverole import ReceiveRole
 
-__all__ = ["JUMBO_PAYLOAD", "STANDARD_PAYLOAD", "Client", "Server"]
+__all__ = ["JUMBO_PAYLOAD", "STANDARD_PAYLOAD", "Awaiting", "Client", "Server"]
 
 STANDARD_PAYLOAD = 1500 - 28
 """Largest payload of a datagram on an ordinary network, bytes."""
@@ -41,6 +45,20 @@ _KERNEL_BYTES = 4 << 20  # asked for the queues of the kernel
 _SEND_S = 1.0  # that a full queue of the kernel is waited for
 _JOIN_S = 2.0
 _log = logging.getLogger("sapwood.stream.udp")
+
+
+@runtime_checkable
+class Awaiting(Protocol):
+    """A slave whose users wait for answers: it is told who brings them.
+
+    With `receiveWhile` such a user receives an answer itself, and `recall` leaves that to the thread.
+    """
+
+    def _fedBy(self, source: _Datagrams) -> None:
+        """Take note of `source`, which was linked."""
+
+    def _notFedBy(self, source: _Datagrams) -> None:
+        """Forget `source`, which was unlinked."""
 
 
 class _Datagrams(Master, Slave):
@@ -69,12 +87,14 @@ class _Datagrams(Master, Slave):
             with contextlib.suppress(OSError):  # an old kernel gives the datagrams one by one
                 self._socket.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
         self._bell, self._ringer = socket.socketpair()
+        self._role = ReceiveRole(self._socket.fileno(), self._bell.fileno())
         self._faults = SinkErrors(_log)
         self._life = threading.Lock()
         self._worker: threading.Thread | None = None
         self._stopping = False
         self._slab = np.empty(_SLAB, np.uint8)
         self._at = 0
+        self._lone = memoryview(bytearray(_ROOM))  # for one datagram, or train, after a pause
 
     def maxPayload(self) -> int:
         """Return the largest payload of a datagram, bytes."""
@@ -99,9 +119,33 @@ class _Datagrams(Master, Slave):
     # ------------------------------------------------------------ life
 
     def _addSlave(self, slave: object) -> None:
-        """Link `slave`, and receive from now on."""
+        """Link `slave`, and receive from now on; one that waits for answers may receive them itself."""
         super()._addSlave(slave)
+        for linked in self._slaves[-1:]:
+            if isinstance(linked, Awaiting):
+                linked._fedBy(self)
         self._start()
+
+    def _removeSlave(self, slave: object) -> None:
+        before = self._slaves
+        super()._removeSlave(slave)
+        for gone in before:
+            if gone not in self._slaves and isinstance(gone, Awaiting):
+                gone._notFedBy(self)
+
+    def receiveWhile(self, waits: Callable[[], bool], deadline: float) -> None:
+        """Receive in the caller's thread while `waits()`, until monotonic time `deadline` (s).
+
+        Returns at once when another thread is at it, or when more comes than answers one by one.
+        """
+        self._role.visit(waits, deadline, self._receive_one, self._seen)
+
+    def recall(self) -> None:
+        """Receive at once what `receiveWhile` may have left to the next call."""
+        self._role.recall()
+
+    def _seen(self) -> int:
+        return self.counters.frames
 
     def _start(self) -> None:
         """Receive; after a stop there is no socket any more."""
@@ -117,8 +161,9 @@ class _Datagrams(Master, Slave):
                 return
             self._stopping = True
             worker = self._worker
+            self._role.close()
             self._ringer.send(b"!")  # under the lock: the thread, once it saw the flag, closes this end too
-        if worker is not None and worker is not threading.current_thread():
+        if worker is not None and worker is not threading.current_thread() and not self._role.is_mine:
             worker.join(_JOIN_S)
             if worker.is_alive():
                 _log.warning("%s ends when the sink that holds it back returns", self._name)
@@ -139,26 +184,51 @@ class _Datagrams(Master, Slave):
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         poll.register(self._bell, select.POLLIN)
+        role = self._role
         try:
-            while True:
-                most = _MOST
+            while not self._stopping:
+                receive = self._receive
                 if not poll.poll(0):  # what comes after a pause goes onward without a look for more
-                    most = 1
+                    receive = self._receive_one
                     poll.poll()
-                if self._stopping:
-                    return
-                self._receive(most)
+                if role.take():
+                    try:
+                        if not self._stopping:
+                            receive()
+                    finally:
+                        role.give()
         finally:
             self._close()
 
-    def _receive(self, most: int) -> None:
-        """Send onward what the kernel holds, up to one batch of `most` datagrams or trains."""
+    def _receive_one(self) -> None:
+        """Send one datagram onward, or one train, in memory of its own: the short way."""
+        view = self._lone
+        try:
+            size, extra, _, sender = self._socket.recvmsg_into((view,), _ANCILLARY)
+        except OSError:  # as below
+            return
+        if not self._is_wanted(sender, size):
+            return
+        if not extra and size <= self._limit:
+            self.counters.accept(1, size)
+            try:
+                self._sendFrame(Frame(bytes(view[:size])))
+            except Exception as error:  # noqa: BLE001  # whatever a sink raises, the thread goes on
+                self._note(error)
+            return
+        starts: list[int] = []
+        sizes: list[int] = []
+        self._divide(0, size, extra, starts, sizes)
+        self._forward(np.frombuffer(bytes(view[:size]), np.uint8), starts, sizes)
+
+    def _receive(self) -> None:
+        """Send onward what the kernel holds, up to one batch."""
         starts: list[int] = []
         sizes: list[int] = []
         if self._at + _ROOM > _SLAB:
             self._slab, self._at = np.empty(_SLAB, np.uint8), 0
         view, at = self._slab.data, self._at
-        for _ in range(most):
+        for _ in range(_MOST):
             if at + _ROOM > _SLAB:
                 break
             try:
@@ -169,9 +239,7 @@ class _Datagrams(Master, Slave):
                 self._divide(at, size, extra, starts, sizes)
                 at += size
         self._at = at
-        if starts:
-            self.counters.accept(len(starts), sum(sizes))
-            self._forward(starts, sizes)
+        self._forward(self._slab, starts, sizes)
 
     def _divide(
         self, at: int, size: int, extra: list[tuple[int, int, bytes]], starts: list[int], sizes: list[int]
@@ -198,17 +266,23 @@ class _Datagrams(Master, Slave):
         """Return whether a datagram from `sender` is to be taken; a refused one is counted."""
         return True
 
-    def _forward(self, starts: list[int], sizes: list[int]) -> None:
+    def _forward(self, memory: NDArray[np.uint8], starts: list[int], sizes: list[int]) -> None:
+        """Count and send onward the datagrams that lie in `memory`."""
+        if not starts:
+            return
+        self.counters.accept(len(starts), sum(sizes))
         try:
             if len(starts) == 1:
-                view = self._slab.data[starts[0] : starts[0] + sizes[0]]
-                self._sendFrame(Frame.of_view(view, 0, 0, 0))
+                self._sendFrame(Frame.of_view(memory.data[starts[0] : starts[0] + sizes[0]], 0, 0, 0))
             else:
                 start, size = np.array(starts, np.int64), np.array(sizes, np.int64)
-                self._sendBatch(FrameBatch(self._slab, start, size, time=time.time_ns()))
+                self._sendBatch(FrameBatch(memory, start, size, time=time.time_ns()))
         except Exception as error:  # noqa: BLE001  # whatever a sink raises, the thread goes on
-            self._faults.note(error)
-            self.counters.errors = self._faults.count
+            self._note(error)
+
+    def _note(self, error: Exception) -> None:
+        self._faults.note(error)
+        self.counters.errors = self._faults.count
 
     # ------------------------------------------------------------ out
 
