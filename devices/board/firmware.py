@@ -13,7 +13,7 @@ from sapwood.devices.board.channel import Channel, Pattern, Settings
 from sapwood.devices.board.messages import BOARD, Code, Message, Severity, encode
 from sapwood.devices.board.registers import Register, RegisterSpace
 from sapwood.errors import StreamError
-from sapwood.streams import Frame, Master, drain
+from sapwood.streams import Fifo, Frame, Master, drain
 
 __all__ = ["BUILD_STAMP", "BUILD_STAMP_BYTES", "CHANNEL_STRIDE", "VERSION", "FrontEndFirmware"]
 
@@ -22,6 +22,7 @@ BUILD_STAMP = "FrontEndFirmware: sapwood emulator"
 CHANNEL_STRIDE = 0x100
 TICK_S = 0.005  # paced channels are served at most this often, so that fast ones send batches
 JOIN_S = 5.0
+MESSAGES = 1000  # that may wait; beyond, the oldest are dropped
 SETTLE_S = 0.1  # longest that a write which stops a channel waits for the batch being sent
 BUILD_STAMP_BYTES = 64
 SETTINGS = ("Enable", "Rate", "Size", "Pattern", "Amplitude", "Noise", "Period")  # words 0..6
@@ -87,7 +88,7 @@ class FrontEndFirmware(RegisterSpace):
     Attributes
     ----------
     messages
-        Stream master of the messages; its sinks must not wait.
+        Stream master of the messages, with a queue and a thread of its own.
     batcher
         What the register Batcher tells.
     passed
@@ -108,7 +109,7 @@ class FrontEndFirmware(RegisterSpace):
         self._wake = threading.Condition()
         self._passing = threading.Lock()
         self._thread: threading.Thread | None = None
-        self.messages = Master()
+        self.messages = Fifo(MESSAGES, policy="drop_old")
         self.batcher = 0
         self.passed: list[Callable[[], None]] = []
         self._posting = threading.Lock()
@@ -179,20 +180,19 @@ class FrontEndFirmware(RegisterSpace):
         return channel.next_due() <= now if paced else channel.master._slaveCount() > 0
 
     def post(self, severity: Severity, code: Code, text: str, value: int = 0, source: int = BOARD) -> None:
-        """Send a message; what a sink raises is logged."""
+        """Queue a message for whoever is linked to `messages`; nothing waits for them."""
         with self._posting:
             message = Message(severity, code, self._posted, time.time_ns(), source, value, text)
             self._posted += 1
-            try:
-                self.messages._sendFrame(Frame(encode(message)))
-            except Exception as error:  # noqa: BLE001 - as for frames of channels
-                logger.warning("A sink refused a message: %s", error)
+            if self.messages._slaveCount():
+                self.messages._acceptFrame(Frame(encode(message)))
 
     # ----- life
 
     def _start(self) -> None:
         """Begin UpTime and the clock thread."""
         self._stopping = False
+        self.messages._start()
         if self._thread is not None:
             return
         self._born = self._clock()
@@ -230,7 +230,7 @@ class FrontEndFirmware(RegisterSpace):
         return True
 
     def _stop(self) -> None:
-        """Stop the clock thread; frames of a pass in progress are still sent."""
+        """Stop the clock thread, and the messages; frames of a pass in progress are still sent."""
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
@@ -240,6 +240,7 @@ class FrontEndFirmware(RegisterSpace):
                 logger.error("The clock thread did not end within %g s: a sink blocks", JOIN_S)
             else:
                 self._thread = None
+        self.messages._stop()
 
     def _clock_loop(self) -> None:
         while not self._stopping:

@@ -24,7 +24,6 @@ MESSAGE_DEST = 0x81
 WIDTH_CODE = 2  # of super-frames of version 1: words of 8 bytes
 QUEUE_BYTES = 16 << 20  # that a channel may be ahead of the network
 REQUEST_BYTES = 64 << 10  # of register requests that wait before RSSI does
-MESSAGES = 1000  # that may wait; beyond, the oldest are dropped
 DRAIN_S = 1.0  # for what is under way when the board stops
 
 
@@ -121,7 +120,8 @@ class FrontEndWire:
         self._dropped = 0
         self._allowances = [self._allowance(channel, policy) for channel in firmware.channels]
         self._serve_registers()
-        self._queues = [self._serve_messages()]
+        self._queues: list[Fifo] = []
+        firmware.messages >> self._link.packetizer.application(MESSAGE_DEST)
         batcher = self._serve_batches(batch) if batch else None
         for channel, allowance in zip(firmware.channels, self._allowances, strict=True):
             self._serve_channel(channel, allowance, batcher)
@@ -139,11 +139,6 @@ class FrontEndWire:
         end = self._link.packetizer.application(REGISTER_DEST, maxBytes=REQUEST_BYTES)
         self._registers = SrpV3Server(self.faults.registers)
         end >> self.faults.requests >> self._registers >> Responses(self._exit) >> end
-
-    def _serve_messages(self) -> Fifo:
-        queue = Fifo(MESSAGES, policy="drop_old")
-        self.firmware.messages >> queue >> self._link.packetizer.application(MESSAGE_DEST)
-        return queue
 
     def _serve_batches(self, version: int) -> BatchLane:
         lane = BatchLane(self._exit, version, WIDTH_CODE, self._allowances)
@@ -205,7 +200,7 @@ class FrontEndWire:
         deadline = time.monotonic() + DRAIN_S
         self._watch._stop()
         self.firmware._quiesce(deadline)
-        for queue in self._queues:
+        for queue in (self.firmware.messages, *self._queues):
             queue._drain(deadline)
         for allowance in self._allowances:
             allowance.close()

@@ -202,6 +202,39 @@ def test_a_client_that_reads_nothing_loses_the_link_and_gets_bus_timeouts(
             assert root.Net.rssiDownCount.get() >= 1
 
 
+@pytest.mark.parametrize("policy", ["drop_new", "block"])
+def test_a_board_stops_though_its_client_reads_nothing(policy: Any) -> None:
+    stuck = Stuck()
+    with serving(policy=policy) as wire, tree(wire.port, timeout=0.5, policy="block") as root:
+        root.Board.application(0) >> stuck
+        root.Board.Ch[0].Size.set(10_000)
+        root.Board.Ch[0].Rate.set(0)
+        root.Board.Run.set(True)
+        try:
+            assert stuck.entered.wait(20)
+            begin = time.monotonic()
+            wire._stop()
+            assert time.monotonic() - begin < 15
+            assert not any(t.name == "FrontEndFirmware" for t in threading.enumerate())
+        finally:
+            stuck.release.set()
+
+
+def test_a_listener_may_use_the_board_it_hears_of(await_true: Callable[..., Any]) -> None:
+    with _plain(FrontEndBoard(name="Board", channels=1)) as root:
+        log, heard = root.Board.Messages, []
+
+        def answer(message: Message) -> None:
+            heard.append(message.code)
+            if message.code == Code.Run and message.value:
+                root.Board.Run.set(False)
+
+        log.addListener(answer)
+        root.Board.Run.set(True)
+        await_true(lambda: heard == [Code.Run, Code.Run], "messages")
+        assert root.Board.Run.get() is False
+
+
 def _value(board: Any) -> int | None:
     try:
         return int(board.ScratchPad.get())
