@@ -42,14 +42,13 @@ class Outlet:
         self._files = files
         self._encoder = encoder
         self._at = 0
-        self._lock = threading.Lock()  # of the file and all below
+        self._changed = threading.Condition()  # its lock guards the file and all below
         self._ready: dict[int, tuple[Buffer, ...]] = {}  # encoded, by number, and not yet written
         self._given = 0  # groups handed over
         self._done = 0  # groups on the disk
         self._error: BaseException | None = None
         self._jobs: list[Future[None]] = []
         self._depth = cores() + 1 if encoder.threaded else 0
-        self._room = threading.BoundedSemaphore(max(self._depth, 1))
         self._pool: ThreadPoolExecutor | None = None
         try:
             self._fd = files.open(self.path, exclusive=False)
@@ -78,10 +77,10 @@ class Outlet:
         """
         number = self._given
         self._given += 1
-        if not self._depth:
-            self._finished(number, self._encoder.encode(group))
-        elif self._depth > 1:
+        if self._depth:
             self._submit(number, group)
+        else:
+            self._finished(number, self._encoder.encode(group))
         self._raise()
 
     def _submit(self, number: int, group: Group) -> None:
@@ -89,30 +88,25 @@ class Outlet:
             group = group._replace(data=bytes(group.data))
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._depth - 1, thread_name_prefix="ICF compress")
-        while not self._room.acquire(timeout=0.1):
-            if self._error is not None:  # nothing gets free: one more waits for the disk
-                break
-        else:
-            self._jobs = [job for job in self._jobs if not job.done()]
-            self._jobs.append(self._pool.submit(self._encoded, number, group, True))
-            return
-        self._encoded(number, group, False)
+        with self._changed:
+            self._changed.wait_for(lambda: number - self._done < self._depth or self._error is not None)
+        self._jobs = [job for job in self._jobs if not job.done()]
+        self._jobs.append(self._pool.submit(self._encoded, number, group))
 
-    def _encoded(self, number: int, group: Group, counted: bool) -> None:
+    def _encoded(self, number: int, group: Group) -> None:
         try:
-            encoded = self._encoder.encode(group)
-            self._finished(number, encoded)
+            self._finished(number, self._encoder.encode(group))
         except BaseException as error:  # noqa: BLE001  # raised by the next call of the writer
-            self._error = self._error or error
-        finally:
-            if counted:
-                self._room.release()
+            with self._changed:
+                self._error = self._error or error
+                self._changed.notify_all()
 
     def _finished(self, number: int, encoded: tuple[Buffer, ...]) -> None:
-        with self._lock:
+        with self._changed:
             self._ready[number] = encoded
             if self._error is None:
                 self._write_ready()
+            self._changed.notify_all()
 
     def _write_ready(self) -> None:
         """Write the groups whose turn has come; the lock is held."""
@@ -159,7 +153,7 @@ class Outlet:
             return
         if not isinstance(self._error, OSError):
             self._raise()
-        with self._lock:
+        with self._changed:
             self._error = None
             self._write_ready()
         self._raise()
@@ -179,7 +173,7 @@ class Outlet:
 
     def sync(self) -> None:
         """Return when what was written lies on the disk, synced."""
-        with self._lock:
+        with self._changed:
             self._guarded(self._files.fdatasync)
 
     def _guarded(self, call: Callable[[int], None]) -> None:
@@ -193,7 +187,7 @@ class Outlet:
         if self._pool is not None:
             self._pool.shutdown(wait=True)
             self._pool = None
-        with self._lock:
+        with self._changed:
             self._guarded(self._files.close)
 
 
