@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sapwood.devices.replay import ReplaySource
     from sapwood.devices.runcontrol import RunControl
     from sapwood.devices.runsequence import RunSequence
+    from sapwood.devices.scan import ScanDevice
+    from sapwood.devices.scanstream import ScanStream
     from sapwood.devices.stage import Fifo, Filter, RateDrop, StageDevice
     from sapwood.devices.variable import StreamVariable, Variable
     from sapwood.devices.writer import StreamWriter
@@ -39,6 +41,8 @@ __all__ = [
     "ReplaySource",
     "RunControl",
     "RunSequence",
+    "ScanDevice",
+    "ScanStream",
     "StageDevice",
     "StreamBridge",
     "StreamReader",
@@ -64,6 +68,8 @@ __getattr__ = lazy_exports(
         "ReplaySource": "sapwood.devices.replay",
         "RunControl": "sapwood.devices.runcontrol",
         "RunSequence": "sapwood.devices.runsequence",
+        "ScanDevice": "sapwood.devices.scan",
+        "ScanStream": "sapwood.devices.scanstream",
         "StageDevice": "sapwood.devices.stage",
         "StreamBridge": "sapwood.devices.bridge",
         "StreamReader": "sapwood.devices.reader",
