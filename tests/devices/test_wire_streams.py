@@ -352,7 +352,7 @@ MESSAGES = st.builds(
     st.integers(0, (1 << 64) - 1),
     st.integers(0, 0xFFFF),
     st.integers(0, 0xFFFFFFFF),
-    st.text(max_size=300),
+    st.text("aä漢 :\n", max_size=300),
 )
 
 
