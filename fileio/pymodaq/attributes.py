@@ -70,7 +70,7 @@ class Attributes(Mapping[str, Any]):
         return len(self._node.node.attrs)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._node.node.attrs)
+        return (name for name in self._node.node.attrs if isinstance(name, str))
 
     @property
     def attrs_name(self) -> list[str]:

@@ -39,6 +39,17 @@ def kind_of(node: Any, stated: str, subdtype: Any) -> str:
     return "CARRAY"
 
 
+def _is_node(group: Any, name: str | bytes) -> bool:
+    """Tell whether a member is a group or an array: no named type, no link that leads nowhere."""
+    if isinstance(name, bytes):  # h5py cannot decode it
+        return False
+    h5o = hdf5.h5py().h5o
+    try:
+        return h5o.get_info(group.id, name.encode()).type in (h5o.TYPE_GROUP, h5o.TYPE_DATASET)
+    except (KeyError, OSError, RuntimeError):
+        return False
+
+
 class Entry:
     """One node: its path, its members (None until asked for) and remembered attributes."""
 
@@ -125,7 +136,7 @@ class TreeIndex:
                 return {}
             group = self.handle[entry.path]
             base = entry.path.rstrip("/")
-            names = [name for name in group if group.get(name, getclass=True) is not None]
+            names = [name for name in group if _is_node(group, name)]
             entry.children = {name: Entry(self, f"{base}/{name}") for name in names}
         return entry.children
 

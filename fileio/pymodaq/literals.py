@@ -1,9 +1,13 @@
-"""Python literals from attribute texts, without evaluating anything."""
+"""Python literals from attribute texts, without evaluating anything.
+
+The grammar is our own: Python's parser can be driven out of its stack by hostile texts, and cannot
+be entered again when the garbage collector runs inside it.
+"""
 
 from __future__ import annotations
 
-import ast
 import datetime
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,11 +15,28 @@ import numpy as np
 
 __all__ = ["parse_literal"]
 
+_DEEPEST = 40  # brackets within brackets
+_TOKEN = re.compile(
+    r"""\s*(?:
+    (?P<text>b?(?:'[^'\\\n]*(?:\\.[^'\\\n]*)*'|"[^"\\\n]*(?:\\.[^"\\\n]*)*"))
+    |(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?j?)
+    |(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)
+    |(?P<sign>[()\[\]{},:=+-])
+    |(?P<end>$)
+    )""",
+    re.VERBOSE | re.ASCII,
+)
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)
+_ESCAPES = {"\\": "\\", "'": "'", '"': '"', "n": "\n", "r": "\r", "t": "\t"}
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
 _SCALARS = (
     "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
     "float16", "float32", "float64", "complex64", "complex128", "str_", "bytes_",
 )  # fmt: skip
 _NAMES: Mapping[str, Any] = {
+    "None": None,
+    "True": True,
+    "False": False,
     "nan": float("nan"),
     "inf": float("inf"),
     "np.nan": float("nan"),
@@ -68,55 +89,147 @@ def parse_literal(text: str) -> Any:
         For anything else.
     """
     try:
-        return _value(ast.parse(text, mode="eval").body)
+        return _Parser(text).parse()
     except ValueError:
         raise
-    except (SyntaxError, TypeError, OverflowError, RecursionError, MemoryError) as error:
+    except (TypeError, OverflowError, SyntaxError) as error:
         raise ValueError(f"not a plain value: {text[:80]!r}") from error
 
 
-def _value(node: ast.expr) -> Any:
-    match node:
-        case ast.Constant(value=value) if value is not Ellipsis:
-            return value
-        case ast.Tuple(elts=items):
-            return tuple([_value(item) for item in items])
-        case ast.List(elts=items):
-            return [_value(item) for item in items]
-        case ast.Set(elts=items):
-            return {_value(item) for item in items}
-        case ast.Dict(keys=keys, values=values) if None not in keys:
-            return {_value(key): _value(value) for key, value in zip(keys, values, strict=True) if key}
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_number(operand)
-        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return _number(operand)
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return _number(left) + _number(right)
-        case ast.BinOp(left=left, op=ast.Sub(), right=right):
-            return _number(left) - _number(right)
-        case ast.Name() | ast.Attribute():
-            return _known(_NAMES, node)
-        case ast.Call(func=function, args=arguments, keywords=keywords):
-            named = {word.arg: _value(word.value) for word in keywords if word.arg is not None}
-            return _known(_CALLS, function)(*[_value(argument) for argument in arguments], **named)
-    raise ValueError(f"not a plain value: {ast.dump(node)[:80]}")
+class _Parser:
+    """Reads one value; `kind` and `word` are what comes next."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._depth = 0
+        self.kind: str | None = None
+        self.word = ""
+        self._next()
+
+    def _next(self) -> str:
+        """Step on; return the token stepped over."""
+        before = self.word
+        match = _TOKEN.match(self._text, self._at)
+        if match is None:
+            raise ValueError(f"not a plain value: {self._text[self._at : self._at + 40]!r}")
+        self._at = match.end()
+        self.kind = match.lastgroup
+        self.word = match[self.kind or 0]
+        return before
+
+    def _expect(self, sign: str) -> None:
+        if self.kind != "sign" or self.word != sign:
+            raise ValueError(f"{sign!r} expected before {self._text[self._at :][:40]!r}")
+        self._next()
+
+    def parse(self) -> Any:
+        value = self._value()
+        if self.kind != "end":
+            raise ValueError(f"more than one value: {self._text[:80]!r}")
+        return value
+
+    def _value(self) -> Any:
+        """Read one value, or two numbers with a sign between: a complex number."""
+        value = self._signed()
+        if self.kind == "sign" and self.word in "+-":
+            sign = self._next()
+            other = _number(self._atom())
+            return _number(value) + (other if sign == "+" else -other)
+        return value
+
+    def _signed(self) -> Any:
+        if self.kind == "sign" and self.word in "+-":
+            sign = self._next()
+            number = _number(self._atom())
+            return number if sign == "+" else -number
+        return self._atom()
+
+    def _atom(self) -> Any:
+        match self.kind:
+            case "text":
+                return _unquoted(self._next())
+            case "number":
+                return _digits(self._next())
+            case "name":
+                return self._named(self._next())
+            case "sign" if self.word in _CLOSING:
+                return self._bracket(self._next())
+        raise ValueError(f"not a plain value: {self._text[:80]!r}")
+
+    def _named(self, name: str) -> Any:
+        if self.kind == "sign" and self.word == "(":
+            if name not in _CALLS:
+                raise ValueError(f"not a known constructor: {name}")
+            self._next()
+            items, named, _ = self._items(")", named=True)
+            return _CALLS[name](*items, **named)
+        if name not in _NAMES:
+            raise ValueError(f"not a known name: {name}")
+        return _NAMES[name]
+
+    def _bracket(self, opening: str) -> Any:
+        items, pairs, comma = self._items(_CLOSING[opening], mapping=opening == "{")
+        if opening == "[":
+            return items
+        if opening == "(":
+            return items[0] if len(items) == 1 and not comma else tuple(items)
+        return set(items) if items else pairs
+
+    def _items(
+        self, closing: str, *, named: bool = False, mapping: bool = False
+    ) -> tuple[list[Any], dict[Any, Any], bool]:
+        """Read up to `closing`: single values, pairs of key and value, and whether a comma came."""
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise ValueError("too many brackets within brackets")
+        items: list[Any] = []
+        pairs: dict[Any, Any] = {}
+        comma = False
+        while not (self.kind == "sign" and self.word == closing):
+            if named and self.kind == "name" and self._text[self._at : self._at + 1] == "=":
+                key = self._next()
+                self._expect("=")
+                pairs[key] = self._value()
+            else:
+                value = self._value()
+                if mapping and self.word == ":":
+                    self._next()
+                    pairs[value] = self._value()
+                else:
+                    items.append(value)
+            if self.word != closing:
+                self._expect(",")
+                comma = True
+        self._next()
+        self._depth -= 1
+        return items, pairs, comma
 
 
-def _number(node: ast.expr) -> Any:
-    value = _value(node)
+def _unquoted(literal: str) -> str | bytes:
+    """Return the value of a quoted text, or of quoted bytes."""
+    if not literal.startswith("b"):
+        return _ESCAPE.sub(_character, literal[1:-1])
+    text = _ESCAPE.sub(_character, literal[2:-1])
+    return text.encode("latin-1")
+
+
+def _character(match: re.Match[str]) -> str:
+    code = match[1]
+    if code in _ESCAPES:
+        return _ESCAPES[code]
+    if code[0] in "xuU":
+        return chr(int(code[1:], 16))
+    raise ValueError(f"not an escape: {match[0]!r}")
+
+
+def _number(value: Any) -> Any:
     if isinstance(value, (int, float, complex)):
         return value
     raise ValueError(f"not a number: {value!r:.80}")
 
 
-def _known(names: Mapping[str, Any], node: ast.expr) -> Any:
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if isinstance(node, ast.Name):
-        name = ".".join([node.id, *reversed(parts)])
-        if name in names:
-            return names[name]
-    raise ValueError("not a known name")
+def _digits(text: str) -> Any:
+    if text.endswith("j"):
+        return complex(text)
+    return int(text) if text.isdigit() else float(text)

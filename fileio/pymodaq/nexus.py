@@ -41,7 +41,6 @@ def mark_data(
     axes: Sequence[str] = (),
     *,
     auxiliary: Sequence[str] = (),
-    errors: Sequence[str] = (),
     indices: Mapping[str, int | Sequence[int]] | None = None,
     interpretation: str = "",
 ) -> None:
@@ -53,14 +52,12 @@ def mark_data(
         Names of the datasets in it: the main one, and others of its shape.
     axes
         One name for each dimension of the signal, ``.`` for none.
-    errors
-        Names of the uncertainties of the signal and of the auxiliary signals, in this order.
     indices
         Axis -> the dimension, or dimensions, it spans.
     """
     mark(group, "NXdata")
     put_text(group, "signal", signal)
-    texts = {"axes": axes, "auxiliary_signals": auxiliary, "uncertainties": errors}
+    texts = {"axes": axes, "auxiliary_signals": auxiliary}
     for name, values in texts.items():
         if values:
             group.attrs.create(name, list(values), dtype=hdf5.h5py().string_dtype())
@@ -100,7 +97,6 @@ def describe(group: Any) -> None:
     signal = nodes[signals[0]]
     alike = [name for name in signals if nodes[name].shape == signal.shape]
     axes, indices = _axes(signal, [nodes[name] for name, kind in kinds.items() if kind == "axis"])
-    errors = [name for name, kind in kinds.items() if kind == "error" and nodes[name].shape == signal.shape]
     interpretation = _INTERPRETATIONS.get(decode(take(signal, "data_dimension")) or "", "")
     for name in [*alike, *indices]:
         _name_for_people(nodes[name])
@@ -109,7 +105,6 @@ def describe(group: Any) -> None:
         alike[0],
         axes,
         auxiliary=alike[1:],
-        errors=errors[: len(alike)],
         indices=indices,
         interpretation=interpretation,
     )

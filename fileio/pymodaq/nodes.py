@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sapwood.fileio import hdf5
 from sapwood.fileio.pymodaq.attributes import Attributes
 from sapwood.fileio.pymodaq.errors import NodeError
 from sapwood.fileio.pymodaq.pickles import decode_row, encode_row
@@ -31,17 +32,17 @@ class Node:
     backend
         The `H5Backend`, or saver, that has the file open.
 
-    Attributes
-    ----------
-    attrs
-        `Attributes`, a mapping.
     """
 
     def __init__(self, node: Any, backend: H5Backend) -> None:
         self.backend = backend
         self.path: str = node if isinstance(node, str) else node.name
-        self.attrs = Attributes(self)
         self._raw = None if isinstance(node, str) else node
+
+    @property
+    def attrs(self) -> Attributes:
+        """The attributes by name."""
+        return Attributes(self)
 
     @property
     def node(self) -> Any:
@@ -116,7 +117,7 @@ class Node:
         node = self.node
         if self.backend.shared.following:
             node.refresh()
-        return tuple(int(length) for length in node.shape)
+        return tuple(int(length) for length in node.shape or ())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Node):
@@ -260,6 +261,12 @@ class EARRAY(CARRAY):
 
 class VLARRAY(EARRAY):
     """Rows of their own length."""
+
+    @property
+    def base(self) -> np.dtype[Any]:
+        """The type of the values in a row."""
+        base: np.dtype[Any] = hdf5.h5py().check_vlen_dtype(self._object().dtype)
+        return base
 
     def append(self, data: Any, expand: bool = True) -> None:
         """Append one row, of any length."""

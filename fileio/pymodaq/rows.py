@@ -12,7 +12,7 @@ from sapwood.errors import FileError
 from sapwood.fileio import hdf5
 from sapwood.fileio.pymodaq.errors import NodeError
 
-__all__ = ["FixedRows", "RaggedRows", "chunk_shape"]
+__all__ = ["FixedRows", "RaggedRows", "chunk_shape", "write_ragged"]
 
 _CHUNK_BYTES = 64 << 10  # of records smaller than this
 _LARGEST_CHUNK = 1 << 20
@@ -131,10 +131,7 @@ class FixedRows:
         begin, end = self.stored, self.stored + len(values)
         try:
             self.dataset.id.set_extent((end, *self.record))
-            if self._direct and len(values) and begin % self._chunk[0] == 0:
-                self._write_chunks(begin, values)
-            else:
-                self.dataset[begin:end] = values
+            self._put(begin, values)
         except Exception as error:
             self.dataset.id.set_extent((begin, *self.record))
             name = self.dataset.file.filename
@@ -143,19 +140,20 @@ class FixedRows:
         self.stored = end
         self._limit = self._room()
 
-    def _write_chunks(self, begin: int, values: NDArray[Any]) -> None:
+    def _put(self, begin: int, values: NDArray[Any]) -> None:
         """Write whole chunks past the library's own copying, and the rest through it."""
-        rows, zeros = self._chunk[0], (0,) * len(self.record)
-        whole = len(values) // rows * rows
-        data = np.ascontiguousarray(values[:whole])
-        for at in range(0, whole, rows):
-            piece = data[at : at + rows].reshape(-1).view(np.uint8)
-            self.dataset.id.write_direct_chunk((begin + at, *zeros), piece)
-        if whole < len(values):
-            self.dataset[begin + whole : begin + len(values)] = values[whole:]
+        rows, at = self._chunk[0], 0
+        if self._direct and begin % rows == 0:
+            data = np.ascontiguousarray(values)
+            for at in range(0, len(data) - rows + 1, rows):
+                piece = data[at : at + rows].reshape(-1).view(np.uint8)
+                self.dataset.id.write_direct_chunk((begin + at, *(0,) * len(self.record)), piece)
+            at = len(data) // rows * rows
+        if at < len(values):
+            self.dataset[begin + at : begin + len(values)] = values[at:]
 
 
-def _write_ragged(dataset: Any, begin: int, values: NDArray[Any]) -> None:
+def write_ragged(dataset: Any, begin: int, values: NDArray[Any]) -> None:
     """Write rows below the convenience layer of h5py, which takes rows of equal length for a 2-D array."""
     h5 = hdf5.h5py()
     space = dataset.id.get_space()
@@ -204,7 +202,7 @@ class RaggedRows:
         begin, end = self.stored, self.stored + len(values)
         try:
             self.dataset.id.set_extent((end,))
-            _write_ragged(self.dataset, begin, values)
+            write_ragged(self.dataset, begin, values)
         except Exception as error:
             self.dataset.id.set_extent((begin,))
             name = self.dataset.file.filename

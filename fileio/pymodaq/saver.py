@@ -27,7 +27,7 @@ __all__ = ["H5SaverLowLevel"]
 
 _RAW_TITLE = "Data from PyMoDAQ modules"
 _LOGGER = "Logger"
-_PLOTTED = (DataType.data, DataType.data_enlargeable, DataType.axis, DataType.error)
+_PLOTTED = (DataType.data, DataType.data_enlargeable, DataType.axis)
 
 
 class H5SaverLowLevel(H5Backend):
@@ -42,16 +42,12 @@ class H5SaverLowLevel(H5Backend):
 
     Attributes
     ----------
-    raw_group
-        The group that holds everything, usually ``/RawData``; its path before a file is open.
     fill_value
         What arrays to be filled later hold until then.
     h5_file_path, h5_file_name
         Folder and name of the file.
     file_loaded
         A file that existed was opened.
-    logger_array
-        The log, see `add_log`.
     """
 
     def __init__(self, save_type: str | SaveType = "scan", backend: str | None = None) -> None:
@@ -61,13 +57,18 @@ class H5SaverLowLevel(H5Backend):
         self.h5_file_name: str | None = None
         self.file_loaded = False
         self.fill_value: float = np.nan
-        self.logger_array: StringARRAY | None = None
-        self._raw_group: GROUP | str = "/RawData"
+        self._raw_path = "/RawData"
+        self._logger_path: str | None = None
 
     @property
     def raw_group(self) -> GROUP | str:
-        """The group that holds everything."""
-        return self._raw_group
+        """The group that holds everything, usually ``/RawData``; its path while no file is open."""
+        return GROUP(self._raw_path, self) if self.isopen() else self._raw_path
+
+    @property
+    def logger_array(self) -> StringARRAY | None:
+        """The log, see `add_log`; None before a file is open, or when one opened for reading has none."""
+        return StringARRAY(self._logger_path, self) if self.isopen() and self._logger_path else None
 
     @classmethod
     def from_file(
@@ -132,28 +133,25 @@ class H5SaverLowLevel(H5Backend):
         return made
 
     def _settle_raw_group(self, name: str, made: bool) -> None:
+        self._logger_path = None
         found = None if made else self._existing_raw_group(name)
-        if found is None and self._mode == "r":
-            self._raw_group, self.logger_array = self.root(), None
-            return
-        self._raw_group = found or self.get_set_group("/", name, _RAW_TITLE)
-        if self._mode != "r":
+        if found is None:
+            self._raw_path = "/" if self._mode == "r" else self.get_set_group("/", name, _RAW_TITLE).path
+        else:
+            self._raw_path = found
+        if self._mode != "r" or self.is_node_in_group(self._raw_path, _LOGGER):
             self.get_set_logger()
-        elif self.is_node_in_group(self._raw_group, _LOGGER):
-            self.logger_array = self.get_node(self._raw_group, _LOGGER)
 
-    def _existing_raw_group(self, name: str) -> GROUP | None:
+    def _existing_raw_group(self, name: str) -> str | None:
         index = self.shared.index
         groups = [entry for entry in index.sorted_members(index.root) if entry.is_group]
         named = [entry for entry in groups if entry.name == name]
         typed = [entry for entry in groups if entry.attribute("type") in SaveType.names()]
-        for entry in (*named, *typed):
-            return GROUP(entry.path, self)
-        return None
+        return next((entry.path for entry in (*named, *typed)), None)
 
     def _introduce(self, name: str, metadata: Mapping[str, Any]) -> None:
         now = datetime.datetime.now()
-        raw = self.get_node(self._raw_group)
+        raw = self.get_node(self._raw_path)
         raw.attrs["type"] = self.save_type.name
         facts = {"file": name, "date": now.date().isoformat(), "time": now.time().isoformat()}
         self._set_attributes(self.root(), facts)
@@ -161,24 +159,23 @@ class H5SaverLowLevel(H5Backend):
 
     def get_set_logger(self, where: Where | None = None) -> StringARRAY:
         """Return the log in `where` (the raw group by default), made now if it is absent."""
-        where = self._raw_group if where is None else where
+        where = self._raw_path if where is None else where
         with self.shared.lock:
             if self.is_node_in_group(where, _LOGGER):
-                self.logger_array = self.get_node(where, _LOGGER)
+                array = self.get_node(where, _LOGGER)
             else:
-                self.logger_array = self.add_string_array(where, _LOGGER, metadata={"type": "log"})
-        if not isinstance(self.logger_array, StringARRAY):
-            raise NodeError(
-                f"{self.get_node_path(where)}/{_LOGGER} is no array of texts", file=self.file_path
-            )
-        return self.logger_array
+                array = self.add_string_array(where, _LOGGER, metadata={"type": "log"})
+        if not isinstance(array, StringARRAY):
+            raise NodeError(f"{array.path} is no array of texts", file=self.file_path)
+        self._logger_path = array.path
+        return array
 
     def add_log(self, msg: str) -> None:
         """Append a line to the log."""
-        if self.logger_array is None:
-            self.get_set_logger()
-        if self.logger_array is not None:
-            self.logger_array.append(msg)
+        array = self.logger_array
+        if array is None:
+            array = self.get_set_logger()
+        array.append(msg)
 
     def add_string_array(
         self, where: Where, name: str, title: str = "", metadata: Mapping[str, Any] | None = None

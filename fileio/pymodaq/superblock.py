@@ -12,7 +12,7 @@ from sapwood.fileio.hdf5 import SIGNATURE
 if TYPE_CHECKING:
     from sapwood.fileio.formats import PathLike
 
-__all__ = ["WRITING", "WRITING_SWMR", "Superblock", "clear_flags", "read_superblock"]
+__all__ = ["WRITING", "WRITING_SWMR", "Superblock", "clear_flags", "read_superblock", "stated_size"]
 
 WRITING, WRITING_SWMR = 1, 4  # consistency flags of version 3
 _FIRST_WITH_FLAGS = 3
@@ -65,6 +65,14 @@ def clear_flags(path: PathLike) -> None:
         head[11] &= ~(WRITING | WRITING_SWMR) & 0xFF
         file.seek(0)
         file.write(bytes(head) + struct.pack("<I", _checksum(bytes(head))))
+
+
+def stated_size(path: PathLike) -> int:
+    """Return the size in bytes that the superblock gives for the file; a longer one is fine."""
+    offset = 40 if read_superblock(path).version < 2 else 28
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return int.from_bytes(file.read(8), "little")
 
 
 def _checksum(data: bytes) -> int:
