@@ -45,7 +45,7 @@ class Array(LGDO):
         self,
         nda: ArrayLike | None = None,
         shape: int | tuple[int, ...] = (),
-        dtype: DTypeLike = None,
+        dtype: DTypeLike | None = None,
         fill_val: Any = None,
         attrs: Mapping[str, Any] | None = None,
     ) -> None:
@@ -181,7 +181,7 @@ class Array(LGDO):
     def __iter__(self) -> Iterator[Any]:
         return iter(self.nda)
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         values = self.nda
         if dtype is not None and values.dtype != dtype:
             return values.astype(dtype)
@@ -233,7 +233,7 @@ class ArrayOfEqualSizedArrays(Array):
         dims: tuple[int, ...] | None = None,
         nda: ArrayLike | None = None,
         shape: int | tuple[int, ...] = (),
-        dtype: DTypeLike = None,
+        dtype: DTypeLike | None = None,
         fill_val: Any = None,
         attrs: Mapping[str, Any] | None = None,
     ) -> None:

@@ -102,8 +102,10 @@ class ULEB128ZigZagDiff(WaveformCodec):
         return uleb128.decode_rows(data, sizes, lengths)
 
 
-_CODECS: tuple[Callable[..., WaveformCodec], ...] = (RadwareSigcompress, ULEB128ZigZagDiff)
-_BY_CLASS = {"RadwareSigcompress": RadwareSigcompress, "ULEB128ZigZagDiff": ULEB128ZigZagDiff}
+_BY_CLASS: dict[str, Callable[..., WaveformCodec]] = {
+    "RadwareSigcompress": RadwareSigcompress,
+    "ULEB128ZigZagDiff": ULEB128ZigZagDiff,
+}
 
 
 def codec_of(what: Any) -> WaveformCodec | None:

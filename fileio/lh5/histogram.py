@@ -113,4 +113,4 @@ def _axis(axis: Any) -> Axis:
     bins = round((last - first) / step) if step > 0 else -1
     if not 0 <= bins < 1 << 28:
         raise LH5EncodeError("The bins of an axis make no sense", seen=f"{first} to {last} by {step}")
-    return Axis(first + step * np.arange(bins + 1), closedleft)
+    return Axis(first + step * np.arange(bins + 1, dtype=np.float64), closedleft)

@@ -30,7 +30,7 @@ class _Sections(NamedTuple):
 
     row: NDArray[np.int64]
     first: NDArray[np.int64]  # index of the first sample, among all rows
-    count: NDArray[np.int64]  # samples
+    samples: NDArray[np.int64]  # how many
     steps: NDArray[np.bool_]  # difference sections
     width: NDArray[np.int64]
     least: NDArray[np.int64]  # smallest sample or step
@@ -44,7 +44,7 @@ class _Sections(NamedTuple):
     @property
     def packed(self) -> NDArray[np.int64]:
         """Packed values."""
-        return self.count - self.steps
+        return self.samples - self.steps
 
     @property
     def words(self) -> NDArray[np.int64]:
@@ -114,7 +114,8 @@ def _cut(samples: NDArray[np.int16], lengths: NDArray[np.int64]) -> _Sections:
         return _Sections(none, none, none, none.astype(bool), none, none, none)
     columns = [np.concatenate(parts) for parts in zip(*found, strict=True)]
     order = np.argsort(columns[1], kind="stable")
-    return _Sections(*(column[order] for column in columns), word=columns[1])
+    row, first, samples_in, steps, width, least = (column[order] for column in columns)
+    return _Sections(row, first, samples_in, steps, width, least, word=first)
 
 
 def _next_section(window: NDArray[np.int32], left: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
@@ -156,7 +157,7 @@ def _next_section(window: NDArray[np.int32], left: NDArray[np.int64]) -> tuple[N
 
 def _pack(words: NDArray[np.uint16], samples: NDArray[np.int16], sections: _Sections) -> None:
     """Set heads and packed values of all sections in `words`."""
-    words[sections.word] = sections.count
+    words[sections.word] = sections.samples
     words[sections.word + 1] = sections.width + _BY_STEPS * sections.steps
     by = np.flatnonzero(sections.steps)
     words[sections.word + 2] = sections.least.astype(np.int16).view(np.uint16)
@@ -271,7 +272,7 @@ def _unpack(words: NDArray[np.uint16], sections: _Sections, total: int) -> NDArr
     out[gather(sections.first + sections.steps, packed)] = values + np.repeat(sections.least, packed)
     by = np.flatnonzero(sections.steps)
     if len(by):
-        start, count = sections.first[by], sections.count[by]
+        start, count = sections.first[by], sections.samples[by]
         out[start] = words[sections.word[by] + 2].view(np.int16)
         index = gather(start, count)
         sums = np.cumsum(out[index])

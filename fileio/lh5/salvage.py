@@ -43,14 +43,15 @@ def rescue(path: PathLike, out: str) -> Report:
 
     A file that was cut is read as far as it goes.
     """
-    report = Report()
+    report, copy = Report(), f"{out}.copy"
     try:
-        with _opened(os.fspath(path), f"{out}.copy", report) as file, open_h5(out, "w") as target:
+        with _opened(os.fspath(path), copy, report) as file, open_h5(out, "w") as target:
             writer = ObjectWriter(target)
             _walk(file, report, writer)
             writer.flush()
     except _FAULTS as error:
         report.problems.append(str(error))
+    report.problems = [problem.replace(copy, os.fspath(path)) for problem in report.problems]
     return _judged(report)
 
 
@@ -115,7 +116,7 @@ def _walk(group: Any, report: Report, writer: ObjectWriter | None, depth: int = 
 
 def _listed(group: Any, report: Report) -> list[str]:
     try:
-        return members(group)
+        return sorted(group)
     except _FAULTS as error:
         report.problems.append(f"{group.name}: {error}")
         report.lost += 1

@@ -30,7 +30,7 @@ class Scalar(LGDO):
             value = value.decode()
         if not np.isscalar(value):
             raise LH5EncodeError("A scalar needs one value", seen=type(value).__name__)
-        self.value = value
+        self.value: Any = value
         self._set_attrs(attrs)
 
     def form_datatype(self) -> str:

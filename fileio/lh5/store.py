@@ -393,7 +393,7 @@ class LH5Store:
         if lh5_file is None:
             _close_all(self._files)
             return
-        one = self._files.pop(self._path(getattr(lh5_file, "filename", lh5_file)), None)
+        one = self._files.pop(self._path(str(getattr(lh5_file, "filename", lh5_file))), None)
         if one is not None:
             one.close()
 

@@ -98,7 +98,7 @@ class Struct(LGDO, dict[str, Any]):
         dict.__delitem__(self, first)
         self.update_datatype()
 
-    def pop(self, name: str, *default: Any) -> Any:  # type: ignore[override]  # one signature for all of dict's
+    def pop(self, name: str, *default: Any) -> Any:
         """Remove the member and return it."""
         if name not in self and default:
             return default[0]
@@ -106,7 +106,7 @@ class Struct(LGDO, dict[str, Any]):
         del self[name]
         return found
 
-    def update(self, *others: Any, **members: Any) -> None:  # type: ignore[override]  # as above
+    def update(self, *others: Any, **members: Any) -> None:
         """Add or replace members."""
         for name, obj in dict(*others, **members).items():
             self[name] = obj
@@ -116,7 +116,7 @@ class Struct(LGDO, dict[str, Any]):
             return NotImplemented
         return type(self) is type(other) and self.attrs == other.attrs and dict.__eq__(self, other)
 
-    __hash__ = None  # type: ignore[assignment]  # it changes
+    __hash__ = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({dict.__repr__(self)}, attrs={self.attrs!r})"

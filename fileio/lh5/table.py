@@ -207,11 +207,13 @@ class WaveformTable(Table):
         values: Any = None,
         values_units: str | None = None,
         wf_len: int | None = None,
-        dtype: DTypeLike = None,
+        dtype: DTypeLike | None = None,
         attrs: Mapping[str, Any] | None = None,
     ) -> None:
         if size is None:
-            sized = [column for column in (values, t0, dt) if not np.isscalar(column) and column is not None]
+            sized: list[Any] = [
+                column for column in (values, t0, dt) if not np.isscalar(column) and column is not None
+            ]
             size = len(sized[0]) if sized else 0
         if values is None:
             values = ArrayOfEqualSizedArrays(shape=(size, wf_len or 0), dtype=dtype or np.uint16)
@@ -237,7 +239,7 @@ class WaveformTable(Table):
         return found
 
     @property
-    def values(self) -> Any:  # type: ignore[override]  # the name that LEGEND's users know
+    def values(self) -> Any:
         """The samples; use `items` to see all columns."""
         return dict.__getitem__(self, "values")
 
@@ -280,7 +282,7 @@ def _column(value: Any, size: int) -> Array:
     return Array(value)
 
 
-def _samples(values: Any, dtype: DTypeLike) -> LGDO:
+def _samples(values: Any, dtype: DTypeLike | None) -> LGDO:
     if isinstance(values, np.ndarray) and values.ndim == 2:
         return ArrayOfEqualSizedArrays(nda=values, dtype=dtype)
     return VectorOfVectors(values, dtype=dtype)

@@ -96,4 +96,5 @@ def decode_rows(
     total = np.cumsum(steps, dtype=np.int64)
     starts = np.cumsum(lengths) - lengths
     before = np.concatenate([[0], total])[starts]
-    return (total - np.repeat(before, lengths)).astype(np.int32)
+    samples: NDArray[np.int64] = total - np.repeat(before, lengths)
+    return samples.astype(np.int32)

@@ -34,7 +34,8 @@ class RaggedBlock(NamedTuple):
 def gather(start: NDArray[np.int64], size: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the indices of the values of rows that begin at `start` and have `size` values."""
     begin = np.cumsum(size) - size
-    return np.arange(int(size.sum()), dtype=np.int64) + np.repeat(start - begin, size)
+    index: NDArray[np.int64] = np.arange(int(size.sum()), dtype=np.int64) + np.repeat(start - begin, size)
+    return index
 
 
 class VectorOfVectors(LGDO):
@@ -71,12 +72,14 @@ class VectorOfVectors(LGDO):
         *,
         offsets: ArrayLike | None = None,
         shape_guess: Sequence[int] | None = None,
-        dtype: DTypeLike = None,
+        dtype: DTypeLike | None = None,
         fill_val: Any = None,
         attrs: Mapping[str, Any] | None = None,
     ) -> None:
         if offsets is not None:
             cumulative_length = np.asarray(offsets)[1:]
+        flat: Array | VectorOfVectors
+        ends: Any
         if data is not None:
             flat, ends = _flattened(data, dtype)
         elif flattened_data is not None:
@@ -114,12 +117,16 @@ class VectorOfVectors(LGDO):
 
     def lengths(self) -> NDArray[np.int64]:
         """Return the length of every row, i8."""
-        return np.diff(self.cumulative_length.nda.astype(np.int64), prepend=0)
+        ends = self.cumulative_length.nda.astype(np.int64)
+        return ends - self._before(ends)
 
     def starts(self) -> NDArray[np.int64]:
         """Return where every row begins in the flattened data, i8."""
-        ends = self.cumulative_length.nda.astype(np.int64)
-        return ends - np.diff(ends, prepend=0)
+        return self._before(self.cumulative_length.nda.astype(np.int64))
+
+    @staticmethod
+    def _before(ends: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.concatenate([np.zeros(min(1, len(ends)), np.int64), ends[:-1]])
 
     def get_capacity(self) -> tuple[int, ...]:
         """Return how many rows and values fit without new memory."""
@@ -276,7 +283,9 @@ class VectorOfVectors(LGDO):
         return f"{type(self).__name__}({len(self)} rows: [{shown}{more}], attrs={self.attrs!r})"
 
 
-def _flattened(data: Sequence[Any], dtype: DTypeLike) -> tuple[Array | VectorOfVectors, NDArray[np.int64]]:
+def _flattened(
+    data: Sequence[Any], dtype: DTypeLike | None
+) -> tuple[Array | VectorOfVectors, NDArray[np.int64]]:
     """Return the values of nested sequences, and where rows end."""
     sizes = [len(row) for row in data]
     values = [value for row in data for value in row]
@@ -287,12 +296,12 @@ def _flattened(data: Sequence[Any], dtype: DTypeLike) -> tuple[Array | VectorOfV
     return Array(flat), np.cumsum(sizes, dtype=np.int64)
 
 
-def _as_flat(values: ArrayLike | VectorOfVectors, dtype: DTypeLike) -> Array | VectorOfVectors:
+def _as_flat(values: ArrayLike | VectorOfVectors, dtype: DTypeLike | None) -> Array | VectorOfVectors:
     return values if isinstance(values, Array | VectorOfVectors) else Array(values, dtype=dtype)
 
 
 def _empty(
-    shape: tuple[int, ...], dtype: DTypeLike, fill_val: Any
+    shape: tuple[int, ...], dtype: DTypeLike | None, fill_val: Any
 ) -> tuple[Array | VectorOfVectors, NDArray[np.int64]]:
     """Return values and ends for so many rows: empty ones, or filled ones of the sizes in `shape`."""
     size = shape[1] if fill_val is not None and len(shape) > 1 else 0

@@ -85,7 +85,7 @@ class ObjectWriter:
                 f"These columns cannot be added to {path}", file=self.file.filename, seen=sorted(there)
             )
         rows = None if not isinstance(obj, Table) else rows_of(group)
-        if rows is not None and rows != len(obj):  # type: ignore[arg-type]  # a table
+        if rows is not None and rows != len(obj):
             raise LH5EncodeError(
                 f"The columns differ in length from those of {path}", expected=rows, seen=len(obj)
             )
@@ -317,10 +317,6 @@ def _encoded(obj: Any) -> Any:
         new = {name: _encoded(value) for name, value in obj.items()}
         if all(new[name] is value for name, value in obj.items()):
             return obj
-        return (
-            Table(new, len(obj), obj.attrs)  # type: ignore[arg-type]  # a table has a length
-            if isinstance(obj, Table)
-            else Struct(new, obj.attrs)
-        )
+        return Table(new, len(obj), obj.attrs) if isinstance(obj, Table) else Struct(new, obj.attrs)
     codec = codecs.codec_of(obj.attrs.get("compression")) if isinstance(obj, LGDO) else None
-    return obj if codec is None else codecs.encode(obj, codec)  # type: ignore[arg-type]  # it says what it takes
+    return obj if codec is None else codecs.encode(obj, codec)
