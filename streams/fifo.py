@@ -151,6 +151,10 @@ class Fifo(Master, Slave):
         """Return the frames held."""
         return self._queue.frames
 
+    def hasRoom(self, frames: int, nbytes: int) -> bool:
+        """Return whether so much can be taken without making the sender wait."""
+        return self._queue.has_room(frames, nbytes)
+
     def dropCnt(self) -> int:
         """Return the frames dropped since the last `clearCnt`."""
         return self.counters.dropped_total - self._clearedAt

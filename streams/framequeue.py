@@ -140,6 +140,12 @@ class FrameQueue:
                     self._room.wait()
                     self._starved -= 1
 
+    def has_room(self, frames: int, nbytes: int) -> bool:
+        """Say whether so much can be added without making the sender wait."""
+        if self.policy != "block":
+            return True
+        return self._frames + frames <= self._most and self._bytes + nbytes <= self.limit
+
     def put_gap(self, gap: Gap) -> None:
         """Add a note of lost frames; it takes no room."""
         with self._lock:

@@ -61,6 +61,10 @@ class Transport(Master, Slave):
         """Packets were lost before they came here: whose they were is not known, so tell all."""
         self._core._tell(gap)
 
+    def takesAtOnce(self, packets: int, nbytes: int) -> bool:
+        """Return whether so many packets can be taken without waiting for a receiver."""
+        return self._core._has_room(packets, nbytes)
+
     def _drain(self, deadline: float) -> bool:
         return self._core._drain_received(deadline)
 
@@ -241,6 +245,11 @@ class _Packetizer:
                 self._rare.warning("Packets were dropped, in all: %s", self.dropped)
             for dest, event in events:
                 self._deliver(dest, event)
+
+    def _has_room(self, packets: int, nbytes: int) -> bool:
+        """Return whether the queues of all applications have room for what packets may bring."""
+        nbytes += self._decoder.held
+        return all(one.queue.hasRoom(packets, nbytes) for one in self._made())
 
     def _deliver(self, dest: int, event: Frame | FrameBatch | Gap) -> None:
         application = self._applications.get(dest)

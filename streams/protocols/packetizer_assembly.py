@@ -126,6 +126,11 @@ class Reassembly:
         self.dropped: dict[str, int] = {}
         self.received: defaultdict[int, Received] = defaultdict(Received)
 
+    @property
+    def held(self) -> int:
+        """Bytes of unfinished frames."""
+        return self._held
+
     # What is lost
 
     def _drop(self, reason: str, packets: int) -> list[Event]:

@@ -122,7 +122,8 @@ class _Link(RssiSettings):
         self._transport = Transport(self)
         self._application = Application(self)
         self._arrived: Fifo = Fifo(policy="block")
-        self._arrived >> _Arrivals(self)
+        self._direct = _Arrivals(self)
+        self._arrived >> self._direct
         self._faults = SinkErrors(_log)
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)  # for the link's own thread
@@ -372,10 +373,26 @@ class _Link(RssiSettings):
             self._outbox.extendleft(reversed(payloads))
 
     def _hand_over(self, payloads: list[Data]) -> None:
-        if len(payloads) == 1:
-            self._arrived._acceptFrame(Frame(payloads[0]))
-        elif payloads:
-            self._arrived._acceptBatch(_batch(payloads))
+        """Pass payloads on: here to a sink that takes them at once, else by the thread of the queue."""
+        if not payloads:
+            return
+        load = Frame(payloads[0]) if len(payloads) == 1 else _batch(payloads)
+        sinks = self._application._slaves
+        takes = getattr(sinks[0], "takesAtOnce", None) if len(sinks) == 1 else None
+        direct = (
+            takes is not None
+            and self._arrived._drain(0.0)  # nothing before these is on its way
+            and takes(len(payloads), sum(map(len, payloads)))
+        )
+        receiver: Slave = self._direct if direct else self._arrived
+        try:
+            if isinstance(load, Frame):
+                receiver._acceptFrame(load)
+            else:
+                receiver._acceptBatch(load)
+        except Exception as error:  # noqa: BLE001  # whatever a sink raises, the link goes on
+            self._faults.note(error)
+            self.counters.errors = self._faults.count
 
     def _transmit(self) -> None:
         outgoing = self._core.take_outgoing()
