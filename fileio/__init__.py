@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sapwood.fileio.rogue.file_reader import BatchHeader, FileReader, FileReaderException, RogueHeader
     from sapwood.fileio.rogue.stream_reader import StreamReader
     from sapwood.fileio.rogue.writer import StreamWriter, StreamWriterChannel
+    from sapwood.fileio.slowsignal.reader import SSDataReader
+    from sapwood.fileio.slowsignal.writer import SSDataWriter
     from sapwood.fileio.table import Column, ColumnInfo, Table, TableInfo
 
 __all__ = [
@@ -48,6 +50,8 @@ __all__ = [
     "Replay",
     "Report",
     "RogueHeader",
+    "SSDataReader",
+    "SSDataWriter",
     "Sink",
     "StreamReader",
     "StreamWriter",
@@ -83,6 +87,8 @@ _HOMES = {
     "sapwood.fileio.rogue.file_reader": ("BatchHeader", "FileReader", "FileReaderException", "RogueHeader"),
     "sapwood.fileio.rogue.stream_reader": ("StreamReader",),
     "sapwood.fileio.rogue.writer": ("StreamWriter", "StreamWriterChannel"),
+    "sapwood.fileio.slowsignal.reader": ("SSDataReader",),
+    "sapwood.fileio.slowsignal.writer": ("SSDataWriter",),
     "sapwood.fileio.table": ("Column", "ColumnInfo", "Table", "TableInfo"),
 }
 

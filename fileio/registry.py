@@ -26,6 +26,7 @@ _BUILT_IN = {
     "icf": "sapwood.fileio.icf.format:ICF",
     "pymodaq": "sapwood.fileio.pymodaq.format:PYMODAQ",
     "lh5": "sapwood.fileio.lh5.format:LH5",
+    "slowsignal": "sapwood.fileio.slowsignal.format:SLOW_SIGNAL",
     "npz": "sapwood.fileio.sinks.npz:NPZ",
     "csv": "sapwood.fileio.sinks.csv:CSV",
     "jsonl": "sapwood.fileio.sinks.jsonlines:JSON_LINES",
@@ -228,7 +229,7 @@ def create(path: PathLike, format: str | None = None, **options: Any) -> Sink:
 
 
 def by_ending(path: PathLike) -> Format:
-    """Return the format whose files end like `path`.
+    """Return the format whose files end like `path`; the longest ending counts.
 
     Raises
     ------
@@ -237,8 +238,9 @@ def by_ending(path: PathLike) -> Format:
     """
     name = os.path.basename(os.fspath(path)).lower()
     known = formats()
-    for format in known.values():
-        if name.endswith(format.endings):
-            return format
+    fitting = [(len(ending), format) for format in known.values() for ending in format.endings
+               if name.endswith(ending)]  # fmt: skip
+    if fitting:
+        return max(fitting, key=lambda one: one[0])[1]
     endings = sorted({ending for format in known.values() for ending in format.endings})
     raise FormatError(f"No format is known by the ending of {name}", file=path, expected=" or ".join(endings))

@@ -1,0 +1,57 @@
+"""Threads that compress and decompress for every format."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+__all__ = ["WORKERS", "ahead", "pool", "submit"]
+
+T = TypeVar("T")
+
+WORKERS = min(16, os.cpu_count() or 1)
+
+_LOCK = threading.Lock()
+_pools: dict[int, ThreadPoolExecutor] = {}  # by process: threads do not survive a fork
+
+
+def pool() -> ThreadPoolExecutor:
+    """Return the threads, made when first asked for."""
+    with _LOCK:
+        found = _pools.get(os.getpid())
+        if found is None:
+            _pools.clear()
+            found = _pools[os.getpid()] = ThreadPoolExecutor(WORKERS, thread_name_prefix="file workers")
+    return found
+
+
+def submit(work: Callable[..., T], *arguments: Any) -> Future[T]:
+    """Have `work` done by a thread; at once while the interpreter shuts down and threads are gone."""
+    try:
+        return pool().submit(work, *arguments)
+    except RuntimeError:
+        done: Future[T] = Future()
+        try:
+            done.set_result(work(*arguments))
+        except Exception as error:  # noqa: BLE001  # it is raised by result(), as that of a thread
+            done.set_exception(error)
+        return done
+
+
+def ahead(jobs: Iterable[Callable[[], T]], depth: int = WORKERS + 1) -> Iterator[T]:
+    """Yield the results of `jobs` in order, while up to `depth` of the following are worked on."""
+    waiting: deque[Future[T]] = deque()
+    try:
+        for job in jobs:
+            waiting.append(submit(job))
+            if len(waiting) > depth:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
