@@ -125,7 +125,7 @@ def _find(data: Bytes, begin: Ints, end: Ints, layout: HitLayout) -> _Found:
     n = len(begin)
     none = np.full(n, -1, np.int64)
     found = _Found(none, none.copy(), none.copy(), np.zeros(n, np.uint16), [], np.zeros(n, np.bool_), {})
-    if layout is LAYOUT_QUAD or n < _FEW:
+    if layout is LAYOUT_QUAD or n < _FEW or not len(data):
         found.slow[:] = True
     else:
         _Stepper(data, layout, found).run(begin, end)
@@ -155,7 +155,10 @@ class _Skip:
         self._busy: Ints | None = None  # where bytes lie that are none
 
     def __call__(self, at: Ints, end: Ints) -> Ints:
-        """Return for each place the first byte from there on that is no filler, at most `end`."""
+        """Return for each place the first byte from there on that is no filler, at most `end`.
+
+        `at` itself is returned when no place moves.
+        """
         inside = at < end
         inside &= self._filler[np.take(self._data, at, mode="clip")]
         rows = np.flatnonzero(inside)
@@ -205,7 +208,7 @@ class _Stepper:
 
     def _lead_in(self, begin: Ints, end: Ints) -> Ints:
         """Pass orphan bytes of up to a hit; return where the first hits begin."""
-        at = self._skip(begin, end)
+        at = self._skip(begin.copy(), end)
         rows = np.flatnonzero((at < end) & ~self._starts(at))
         if not len(rows):
             return at

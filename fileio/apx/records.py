@@ -194,7 +194,9 @@ class _Slow:
         """Take a record that nothing follows where it ends; return where to go on."""
         end = len(self.data)
         begin = at + HEAD.size
-        following = find_chain(self.data, begin)
+        following = find_chain(self.data, at + len(MARKER))
+        if following is not None and following < begin:  # no record at all
+            return self._pass_over(at, following)
         if following is not None and following < behind:
             self._take(at, following - begin)
             reason = "the length of a readout leads nowhere; its data end where the next one begins"

@@ -22,8 +22,9 @@ from sapwood.fileio.table import Column, ColumnInfo, Table, TableInfo
 __all__ = ["FITS", "FitsFormat", "FitsSink", "text_hdu"]
 
 _BLOCK = 2880
-_CODES = {"u1": "B", "i1": "B", "b1": "L", "i2": "I", "u2": "I", "i4": "J", "u4": "J", "i8": "K", "u8": "K",
-          "f4": "E", "f8": "D"}  # fmt: skip
+_RAGGED = {"u1": ("u1", "B"), "i1": ("i2", "I"), "b1": ("b1", "L"), "i2": ("i2", "I"), "u2": ("i4", "J"),
+           "i4": ("i4", "J"), "u4": ("i8", "K"), "i8": ("i8", "K"), "u8": ("i8", "K"), "f4": ("f4", "E"),
+           "f8": ("f8", "D")}  # fmt: skip
 _ABOUT_FILES = ("file", "base")  # attributes of tables that tell where the source lies
 
 
@@ -70,9 +71,9 @@ class _Place:
         )
         header = fits.table_to_hdu(empty).header
         header["NAXIS2"] = self.info.rows
-        for number, (name, column) in enumerate(columns.items(), 1):
+        for number, column in enumerate(columns.values(), 1):
             if column.values is not None:
-                _describe_ragged(header, number, name, column)
+                _describe_ragged(header, number, column)
         header["PCOUNT"] = sum(_values_bytes(columns[name]) for name in self.ragged)
         if named:
             header["EXTNAME"] = self.info.name
@@ -93,22 +94,28 @@ def _field(column: ColumnInfo) -> tuple[Any, ...]:
     return (_stored(column.dtype), column.shape)
 
 
-def _values_bytes(column: ColumnInfo) -> int:
-    return (column.values or 0) * column.dtype.itemsize * int(np.prod(column.shape, dtype=int))
+def _ragged_kind(column: ColumnInfo) -> tuple[np.dtype[Any], str]:
+    """Return the type that values of a ragged column are stored as, and its code.
 
-
-def _describe_ragged(header: Any, number: int, name: str, column: ColumnInfo) -> None:
-    code = _CODES.get(column.dtype.str[1:])
-    if code is None or column.shape:
+    It is a signed one that holds them: software (astropy too) shifts unsigned values of these
+    columns wrongly.
+    """
+    kind = _RAGGED.get(column.dtype.str[1:])
+    if kind is None or column.shape:
         raise FileError(
-            f"Column {name} cannot be written as FITS", seen=f"{column.dtype}{list(column.shape)}"
+            "A ragged column of this kind cannot be written as FITS",
+            seen=f"{column.dtype} {list(column.shape)}",
         )
-    header[f"TFORM{number}"] = f"1Q{code}"
+    return np.dtype(kind[0]), kind[1]
+
+
+def _values_bytes(column: ColumnInfo) -> int:
+    return (column.values or 0) * _ragged_kind(column)[0].itemsize
+
+
+def _describe_ragged(header: Any, number: int, column: ColumnInfo) -> None:
+    header[f"TFORM{number}"] = f"1Q{_ragged_kind(column)[1]}"
     header.remove(f"TDIM{number}", ignore_missing=True)
-    kind, size = column.dtype.kind, column.dtype.itemsize
-    if (kind == "u" and size > 1) or (kind == "i" and size == 1):
-        header.set(f"TZERO{number}", 1 << (8 * size - 1) if kind == "u" else -128, after=f"TFORM{number}")
-        header.set(f"TSCAL{number}", 1, after=f"TFORM{number}")
 
 
 def text_hdu(name: str, text: str) -> bytes:
@@ -192,15 +199,20 @@ class FitsSink:
         rows = np.empty(len(table), place.row)
         for name, column in table.columns.items():
             if column.start is not None and column.size is not None:
-                self._put_ragged(place, rows[name], column)
+                self._put_ragged(place, rows[name], column, _ragged_kind(place.info.columns[name])[0])
             else:
                 rows[name] = _encoded(np.asarray(column.values))
         self._put(rows.data if len(rows) else b"", place.data + place.rows * place.row.itemsize)
         place.rows += len(table)
         self._note(table)
 
-    def _put_ragged(self, place: _Place, pairs: NDArray[Any], column: Column) -> None:
-        values = np.ascontiguousarray(_encoded(column.dense()))
+    def _put_ragged(self, place: _Place, pairs: NDArray[Any], column: Column, kind: np.dtype[Any]) -> None:
+        dense = column.dense()
+        if dense.dtype == np.uint64 and len(dense) and int(dense.max()) > np.iinfo(np.int64).max:
+            raise FileError(
+                "A value of a ragged column is too large for FITS", file=self._path, expected="< 2^63"
+            )
+        values = np.ascontiguousarray(_encoded(dense.astype(kind, copy=False)))
         sizes = np.asarray(column.size)
         pairs[:, 0] = sizes
         pairs[:, 1] = place.heaped + (np.cumsum(sizes) - sizes) * values.itemsize

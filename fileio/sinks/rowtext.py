@@ -18,7 +18,6 @@ __all__ = ["rows_text"]
 _TABLES = ((10, 1), (1000, 3), (1 << 18, 6))  # numbers below the first are looked up, as so many digits
 _BLOCK = 1 << 14  # rows laid out together: their text stays in the cache
 _DECIMALS = 1000  # floats that are whole multiples of 1 / this are put together from two numbers
-_EXACT = {"f8": _TABLES[-1][0], "f4": 1000}  # up to here ``str`` gives exactly these decimals
 
 Text = NDArray[np.bytes_]
 
@@ -29,7 +28,8 @@ def rows_text(columns: Sequence[NDArray[Any]], separator: bytes) -> bytes:
     Parameters
     ----------
     columns
-        Arrays of integers, floats or ASCII text, shape (n,).
+        Arrays of integers, floats or ASCII text, shape (n,). Floats of any size are told with all
+        the digits that they have as f8, as astropy does.
     separator
         One byte, between the values of a row.
     """
@@ -67,11 +67,12 @@ def _text(values: NDArray[Any]) -> tuple[Text, ...]:
         if looked_up is not None:
             return (looked_up,)
     if kind == "f":
+        values = np.ascontiguousarray(values, np.float64)
         decimal = _decimal(values)
         if decimal is not None:
             return decimal
-        unique, inverse = np.unique(values, return_inverse=True)
-        return (np.array([str(value) for value in unique], np.bytes_)[inverse],)
+        bits, inverse = np.unique(values.view(np.int64), return_inverse=True)  # 0.0 is not -0.0
+        return (np.array([str(value) for value in bits.view(np.float64)], np.bytes_)[inverse],)
     return (_told_once(values),)
 
 
@@ -98,11 +99,10 @@ def _looked_up(values: NDArray[Any]) -> Text | None:
 
 def _decimal(values: NDArray[Any]) -> tuple[Text, Text] | None:
     """Return the text of floats of up to three decimals; None when there are others."""
-    limit = _EXACT.get(values.dtype.str[1:], 0)
-    if not ((values >= 0) & (values < limit) & ~np.signbit(values)).all():
+    if not ((values >= 0) & (values < _TABLES[-1][0]) & ~np.signbit(values)).all():
         return None
-    parts = np.rint(values.astype(np.float64) * _DECIMALS)
-    if not ((parts / _DECIMALS).astype(values.dtype) == values).all():
+    parts = np.rint(values * _DECIMALS)
+    if not (parts / _DECIMALS == values).all():
         return None
     whole, rest = np.divmod(parts.astype(np.uint32), np.uint32(_DECIMALS))
     digits = _looked_up(whole)

@@ -1,0 +1,157 @@
+"""A-STEP streams: every frame of the golden streams, matching, housekeeping."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sapwood import fileio
+from sapwood.fileio.apx import AstepReader, astep_match, astep_to_csv, find_housekeeping, match_half_hits
+from sapwood.fileio.apx.astep import frame
+
+
+def test_version_3(golden_apx, manifest, tmp_path) -> None:
+    out = astep_to_csv(golden_apx / "astep_v3.bin", tmp_path / "x.csv")
+    ours = out.read_text().splitlines()
+    theirs = (golden_apx / "astep_v3.peer.csv").read_text().splitlines()
+    assert ours[0] == theirs[0]
+    assert set(theirs) < set(ours)
+    with AstepReader(golden_apx / "astep_v3.bin") as reader:
+        assert reader.version == 3
+        got = reader.columns()
+    names = ("layer", "chipID", "isCol", "location", "timestamp", "tot_total", "tot_us", "fpga_ts")
+    rows = [list(row) for row in zip(*(got[name].tolist() for name in names), strict=True)]
+    assert rows == manifest["astep_v3.bin"]["ideal_frames"]
+
+
+def test_version_4(golden_apx, manifest, tmp_path) -> None:
+    out = astep_to_csv(golden_apx / "astep_v4.bin", tmp_path / "x.csv", strict=True)
+    assert out.read_bytes() == (golden_apx / "astep_v4.peer.csv").read_bytes()
+    with AstepReader(golden_apx / "astep_v4.bin") as reader:
+        assert reader.version == 4
+        got = reader.columns()
+    ideal = np.array(manifest["astep_v4.bin"]["ideal_frames"])
+    for index, name in enumerate(("layer", "chipID", "row", "col")):
+        assert got[name].tolist() == ideal[:, index].tolist()
+    assert got["fpga_ts"].tolist() == ideal[:, 10].tolist()
+    ticks = (ideal[:, 5] * 2 + ideal[:, 7] - ideal[:, 4] * 2 - ideal[:, 6]) % (1 << 18)
+    assert got["tot_us"].tolist() == pytest.approx((ticks * 0.005).tolist())
+    with AstepReader(golden_apx / "astep_v4.bin", tick_ns=50) as reader:
+        assert reader.columns()["tot_us"].tolist() == pytest.approx((ticks * 0.05).tolist())
+
+
+def test_a_real_stream(golden_apx, tmp_path) -> None:
+    path = golden_apx / "peer_quad_chip_data.bin"
+    with fileio.open(path, "astep") as reader:
+        info = reader.info()
+        assert info["hits"] + sum(info["odd_frames"].values()) == 2004
+        assert info["odd_frames"] == {"6": 5, "7": 3, "8": 6, "9": 2, "12": 3, "13": 1}
+        assert len(reader.problems()) == 20
+        assert sum(len(one) for one in reader.chunks(nbytes=1000)) == 1984
+    report = fileio.find("astep").verify(path)
+    assert (report.status, report.good, report.lost, report.torn_bytes) == ("loss", 1984, 20, 0)
+    theirs = set((golden_apx / "peer_quad_chip_data.v3decoder.csv").read_text().splitlines()[1:])
+    ours = set(astep_to_csv(path, tmp_path / "x.csv").read_text().splitlines()[1:])
+    assert len(theirs & ours) > 1900
+    matched = astep_match(path, tmp_path / "m.csv").read_text().splitlines()
+    assert matched[0] == (
+        "layer,chipID,row,col,row_timestamp,col_timestamp,row_tot,col_tot,row_tot_us,col_tot_us,row_fpga_ts,col_fpga_ts"
+    )
+    assert len(matched) > 500
+    few = astep_match(path, tmp_path / "m.csv", layers=[1], chips=[2]).read_text().splitlines()[1:]
+    assert few
+    assert {line[:4] for line in few} == {"1,2,"}
+
+
+def half_hits(*rows: tuple[int, int, int, int]) -> dict[str, np.ndarray]:
+    """Make half hits of one chip from (isCol, location, timestamp, tot)."""
+    table = np.array(rows)
+    count = len(table)
+    return {
+        "layer": np.ones(count, np.uint8), "chipID": np.zeros(count, np.uint8),
+        "payload": np.full(count, 4, np.uint8), "isCol": table[:, 0], "location": table[:, 1],
+        "timestamp": table[:, 2].astype(np.uint8), "tot_total": table[:, 3].astype(np.uint16),
+        "tot_us": table[:, 3] / 100, "fpga_ts": np.arange(count),
+    }  # fmt: skip
+
+
+def test_matching() -> None:
+    hits = half_hits(
+        (0, 3, 9, 110), (0, 4, 8, 100), (1, 20, 8, 100), (1, 21, 8, 95), (0, 5, 8, 110), (1, 40, 8, 100)
+    )
+    found = match_half_hits(hits)
+    assert list(zip(found["row"].tolist(), found["col"].tolist(), strict=True)) == [(3, 20), (3, 21)]
+    assert found["row_fpga_ts"].tolist() == [0, 0]
+    assert found["col_tot"].tolist() == [100, 95]
+    assert match_half_hits(hits, mintot=0)["row"].tolist() == [3, 3, 4, 4]
+    assert match_half_hits(hits, layers=[2])["row"].tolist() == []
+    assert match_half_hits(hits, maxts=0)["row"].tolist() == []
+
+
+def test_text_streams(tmp_path) -> None:
+    one = bytes.fromhex("0a01" + "3c91420bca" + "00000102")
+    path = tmp_path / "x.log"
+    path.write_text(f"x INFO:b'{(one + one).hex()}'\nother\ny INFO:b'ff{one.hex()}f'\n")
+    with AstepReader(path) as reader:
+        got = reader.columns()
+    assert got["readout"].tolist() == [0, 0, 1]
+    assert got["dec_ord"].tolist() == [0, 1, 0]
+    assert got["fpga_ts"].tolist() == [258] * 3
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200), st.sampled_from([3, 4]))
+def test_any_bytes_can_be_framed(data, version) -> None:
+    found = frame(data, version)
+    width = {3: 11, 4: 14}[version]
+    assert all(at + width <= len(data) for at in found.hits)
+    assert len(found.hits) * width + found.skipped <= len(data)
+
+
+def test_resynchronising() -> None:
+    hit = bytes.fromhex("0a01" + "3c91420bca" + "00000102")
+    found = frame(hit + b"\xee\xee" + hit + b"\xff\xff" + hit[:5], 3)
+    assert found.hits == [0, 13]
+    assert found.skipped == 2 + 5 - sum(1 + length for _, length in found.odd)
+    with pytest.raises(RuntimeError):
+        AstepReader("x.bin", version=5)
+
+
+def packet() -> bytes:
+    adc = struct.pack(">8H", 1000, 2000, 2100, 2200, 300, 310, 320, 50)
+    fpga = struct.pack("<3H3HH", *[(2500 << 4)] * 3, *[(1365 << 4)] * 3, 77)
+    layers = struct.pack("<BIBB", 0, 12345, 6, 7) + struct.pack("<BIBB", 1, 1 << 31, 8, 9)
+    return (
+        struct.pack("<dI", 1.5, 42)
+        + b"\x10\x10"
+        + adc
+        + b"\x0c\x0c"
+        + fpga
+        + layers
+        + b"abc"
+        + struct.pack("<H", 1356)
+    )
+
+
+def test_housekeeping() -> None:
+    one = packet()
+    assert len(one) == 65
+    found = list(find_housekeeping(b"\x10\x10\x0c" + one + b"junk" + one + one[:60]))
+    assert [at for at, _ in found] == [3, 72]
+    facts = found[0][1]
+    assert (facts.time, facts.fpga_ts, facts.buffer_bytes, facts.status) == (1.5, 42, 77, b"abc")
+    assert facts.secondary_voltage == pytest.approx(2 * 1000 * 3.3 / 4096)
+    assert facts.layer_temperature[0] == pytest.approx(2200 * 3.3 / 4096)
+    assert facts.layer_current[2] == pytest.approx(320 * 3.3 / 40960)
+    assert facts.hv_monitor == pytest.approx(50 * 3.3 / 4096 / 0.0125)
+    assert facts.fpga_temperature == pytest.approx(2500 * 503.975 / 4096 - 273.15)
+    assert facts.fpga_voltage == pytest.approx(1365 * 3 / 4096)
+    assert facts.layers[1][0] == 1
+    assert facts.layers[1][1].frames == 1 << 31
+    assert facts.hv_temperature == pytest.approx(1356 * 1.8 / 4096 / 0.002 - 273)
+    with pytest.raises(RuntimeError, match="no housekeeping packet"):
+        type(facts).from_bytes(bytes(65))
