@@ -12,10 +12,10 @@ from sapwood.extras import lazy_exports
 if TYPE_CHECKING:
     from sapwood.fileio.icf.bag import Frame
     from sapwood.fileio.icf.mappings import BACKPLANE_TO_SUPERPIXEL, PIXEL_MAPPINGS, SUPERPIXEL_TO_BACKPLANE
-    from sapwood.fileio.icf.messages import message, messages, parse
     from sapwood.fileio.icf.reader import RawObjectReaderBase
     from sapwood.fileio.icf.readout import SSReadout
     from sapwood.fileio.icf.rotating import RotatingWriter
+    from sapwood.fileio.icf.schema import message, messages, parse
     from sapwood.fileio.icf.slowpackets import ReadoutBuilder, SourcePacket
     from sapwood.fileio.icf.triggers import (
         BusyTriggerPacketV1,
@@ -72,7 +72,7 @@ __all__ = [
 _HOMES = {
     "bag": ("Frame",),
     "mappings": ("BACKPLANE_TO_SUPERPIXEL", "PIXEL_MAPPINGS", "SUPERPIXEL_TO_BACKPLANE"),
-    "messages": ("message", "messages", "parse"),
+    "schema": ("message", "messages", "parse"),
     "reader": ("RawObjectReaderBase",),
     "readout": ("SSReadout",),
     "rotating": ("RotatingWriter",),

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sapwood.errors import FormatError, SapwoodError
-from sapwood.fileio.icf.messages import parse
 from sapwood.fileio.icf.readout import SSReadout
+from sapwood.fileio.icf.schema import parse
 from sapwood.fileio.icf.triggers import TriggerPacket
 
 __all__ = ["Frame"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sapwood.fileio.icf.messages import parse
+from sapwood.fileio.icf.schema import parse
 from sapwood.fileio.icf.triggers import SUPERPIXELS, PacketHead, read_head
 from sapwood.fileio.icf.typed import LOG, TIMESTAMP, TRIGGER
 from sapwood.fileio.table import Column, ColumnInfo, Table, TableInfo

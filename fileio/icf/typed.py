@@ -12,8 +12,8 @@ from sapwood.fileio.formats import PathLike
 from sapwood.fileio.icf.bag import Frame
 from sapwood.fileio.icf.errors import WrongType
 from sapwood.fileio.icf.layout import FileHeader
-from sapwood.fileio.icf.messages import parse
 from sapwood.fileio.icf.reader import RawObjectReaderBase
+from sapwood.fileio.icf.schema import parse
 from sapwood.fileio.icf.triggers import TriggerPacket
 from sapwood.fileio.icf.writer import RawObjectWriterBase
 

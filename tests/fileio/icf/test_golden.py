@@ -75,7 +75,11 @@ def test_whole_files_are_found_and_clean(golden_icf, manifest, name) -> None:
     path = golden_icf / f"{name}.sof"
     assert fileio.detect(path).name == "icf"
     report = fileio.find("icf").verify(path)
-    assert (report.status, report.good, report.problems) == ("clean", manifest[path.name]["expected"]["count"], [])
+    assert (report.status, report.good, report.problems) == (
+        "clean",
+        manifest[path.name]["expected"]["count"],
+        [],
+    )
 
 
 @pytest.mark.parametrize("name", CUT)
@@ -83,7 +87,7 @@ def test_cut_files(golden_icf, manifest, digest_of, name, tmp_path) -> None:
     expected = manifest[f"{name}.sof"]["expected"]["intact_leading_objects"]
     path = golden_icf / f"{name}.sof"
     if name.startswith("p1"):
-        with pytest.raises(RuntimeError, match="unable to read file index.*the file is cut") as caught:
+        with pytest.raises(RuntimeError, match=r"unable to read file index.*the file is cut") as caught:
             RawObjectReaderBase(path)
         assert isinstance(caught.value, ValueError)
     with RawObjectReaderBase(path, recover=True) as reader:
@@ -110,7 +114,7 @@ def test_a_cut_object_of_protocol_0_is_an_error(golden_icf, manifest, name) -> N
     for _ in range(count):
         reader.read()
     for call in (reader.read, lambda: reader.read_at(count), lambda: list(reader)):
-        with pytest.raises(ValueError, match="out of range.*offset") as caught:
+        with pytest.raises(ValueError, match=r"out of range.*offset") as caught:
             call()
         assert isinstance(caught.value, IndexError)
 
@@ -230,7 +234,10 @@ def check(item, expected) -> None:
             if name in ("patterns", "union"):
                 bits = getattr(item, name)
                 assert (list(bits.shape), int(bits.sum())) == (value["shape"], value["count_set"])
-                assert hashlib.sha256(np.ascontiguousarray(bits).tobytes()).hexdigest() == value["sha256_of_C_order_u8"]
+                assert (
+                    hashlib.sha256(np.ascontiguousarray(bits).tobytes()).hexdigest()
+                    == value["sha256_of_C_order_u8"]
+                )
             elif name != "class":
                 assert getattr(item, name) == value, name
         assert 1 << item.phase_index == item.phase

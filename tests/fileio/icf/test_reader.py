@@ -126,9 +126,8 @@ def test_many_threads(path) -> None:
     wrong: list[int] = []
 
     def look(seed: int) -> None:
-        for number in np.random.default_rng(seed).integers(0, 60, 200).tolist():
-            if reader[[number, 59 - number]] != [OBJECTS[number], OBJECTS[59 - number]]:
-                wrong.append(number)
+        numbers = np.random.default_rng(seed).integers(0, 60, 200).tolist()
+        wrong.extend(i for i in numbers if reader[[i, 59 - i]] != [OBJECTS[i], OBJECTS[59 - i]])
 
     threads = [threading.Thread(target=look, args=(seed,)) for seed in range(4)]
     for thread in threads:
@@ -153,7 +152,11 @@ def test_the_cache_is_bounded(p1, write) -> None:
 def test_batches(path) -> None:
     reader = RawObjectReaderBase(path)
     for nbytes in (1, 40, 1 << 20):
-        found = [batch.frame_bytes(i).tobytes() for batch in reader.batches(nbytes=nbytes) for i in range(len(batch))]
+        found = [
+            batch.frame_bytes(i).tobytes()
+            for batch in reader.batches(nbytes=nbytes)
+            for i in range(len(batch))
+        ]
         assert found == OBJECTS
 
 
@@ -177,7 +180,8 @@ def bad(kind: str) -> bytes:
     [
         ("nothing", TypeError), ("11 bytes", TypeError), ("20 bytes", TypeError),
         ("short extension", TypeError), ("no marker", TypeError), ("no text", TypeError),
-        ("version", KeyError), ("a text file", KeyError), ("a text file", TypeError), ("compressor", KeyError),
+        ("version", KeyError), ("a text file", KeyError), ("a text file", TypeError),
+        ("compressor", KeyError),
     ],
 )  # fmt: skip
 def test_other_files(write, kind, error) -> None:

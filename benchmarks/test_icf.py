@@ -1,0 +1,189 @@
+"""Container files against SSDAQ's stated figures, in wall-clock time, files in memory.
+
+SSDAQ's figures are of a quieter run on a two-core machine; its readers verify no checksum, ours do.
+"""
+
+from __future__ import annotations
+
+import bz2
+import time
+from collections import deque
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sapwood.fileio import RawObjectReaderBase, RawObjectWriterBase
+from sapwood.streams import FrameBatch
+
+pytestmark = [pytest.mark.benchmark(timer=time.perf_counter), pytest.mark.timeout(600)]
+
+N = 1_000_000
+SIZE = 100
+PEER = "SSDAQ, stated"
+RANDOM = 10_000
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    memory = Path("/dev/shm")  # noqa: S108  # a file system in memory, wanted here
+    if not memory.is_dir():
+        return tmp_path_factory.mktemp("icf")
+    folder = tmp_path_factory.mktemp("icf")
+    target = memory / f"sapwood-icf-{folder.parent.name}-{time.monotonic_ns()}"
+    target.mkdir()
+    return target
+
+
+@pytest.fixture(scope="module", autouse=True)
+def swept(place):
+    yield
+    for file in place.iterdir():
+        file.unlink()
+    place.rmdir()
+
+
+@pytest.fixture(scope="module")
+def payload() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, N * SIZE, np.uint8)
+
+
+@pytest.fixture(scope="module")
+def equal(payload) -> FrameBatch:
+    return FrameBatch(payload, np.arange(N) * SIZE, SIZE)
+
+
+@pytest.fixture(scope="module")
+def mixed(payload) -> FrameBatch:
+    size = np.random.default_rng(1).integers(50, 150, N)
+    size = size[np.cumsum(size) <= len(payload)]
+    return FrameBatch(payload[: size.sum()], np.cumsum(size) - size, size)
+
+
+def write_batch(path: Path, batch: FrameBatch, protocol: int = 1, compressor: str | None = None) -> Path:
+    with RawObjectWriterBase(path, protocol, compressor) as writer:
+        writer.write_frames(batch)
+    return path
+
+
+@pytest.fixture(scope="module")
+def small(place, equal) -> Path:
+    return write_batch(place / "equal.sof", equal)
+
+
+@pytest.fixture(scope="module")
+def small_mixed(place, mixed) -> Path:
+    return write_batch(place / "mixed.sof", mixed)
+
+
+def half_random(count: int, size: int) -> np.ndarray:
+    rows = np.random.default_rng(2).integers(0, 256, (count, size), np.uint8)
+    rows[:, size // 2 :] = 0
+    return rows
+
+
+def write_singly(path: Path, objects: list[bytes], protocol: int, compressor: str | None) -> None:
+    with RawObjectWriterBase(path, protocol, compressor) as writer:
+        write = writer.write
+        for item in objects:
+            write(item)
+
+
+def read_singly(path: Path, count: int) -> None:
+    with RawObjectReaderBase(path) as reader:
+        read = reader.read
+        for _ in range(count):
+            read()
+
+
+def iterate(path: Path) -> None:
+    with RawObjectReaderBase(path) as reader:
+        deque(reader, maxlen=0)
+
+
+def read_batches(path: Path) -> None:
+    with RawObjectReaderBase(path) as reader:
+        deque(reader.batches(), maxlen=0)
+
+
+@pytest.mark.parametrize(("protocol", "peer", "floor"), [(1, 0.831, 1.2 / 0.831), (0, 2.40, None)])
+def test_write_singly(race, place, payload, protocol, peer, floor) -> None:
+    objects = payload.view(np.dtype((np.void, SIZE))).tolist()
+    race(f"P{protocol}: write 1 M x 100 B one by one",
+         lambda: write_singly(place / "w.sof", objects, protocol, None), 1 / peer,
+         named=PEER, amount=1, unit="M objects/s", floor=floor, rounds=5)  # fmt: skip
+
+
+def test_write_batches(race, place, equal) -> None:
+    race("P1: write 1 M x 100 B as batches", lambda: write_batch(place / "w.sof", equal), 1 / 0.831,
+         named=PEER, amount=1, unit="M objects/s", floor=4 / 0.831, rounds=5)  # fmt: skip
+
+
+def test_read_singly(race, small) -> None:
+    race("P1: read() 1 M x 100 B", lambda: read_singly(small, N), 1 / 3.44,
+         named=PEER, amount=1, unit="M objects/s", floor=5 / 3.44, rounds=5)  # fmt: skip
+
+
+def test_iterate(race, small) -> None:
+    race("P1: iterate 1 M x 100 B", lambda: iterate(small), 1 / 3.44,
+         named=PEER, amount=1, unit="M objects/s", floor=5 / 3.44, rounds=5)  # fmt: skip
+
+
+def test_iterate_mixed(race, small_mixed, mixed) -> None:
+    amount = len(mixed) / 1e6
+    race("P1: iterate 50 to 149 B", lambda: iterate(small_mixed), amount / 3.44,
+         named=f"{PEER} for 100 B", amount=amount, unit="M objects/s", floor=3 / 3.44, rounds=5)  # fmt: skip
+
+
+def test_read_batches(race, small) -> None:
+    race("P1: read 1 M x 100 B as batches", lambda: read_batches(small), 1 / 3.44,
+         named=PEER, amount=1, unit="M objects/s", floor=8 / 3.44, rounds=5)  # fmt: skip
+
+
+def test_iterate_protocol_0(race, place, equal) -> None:
+    path = write_batch(place / "p0.sof", equal, 0)
+    race("P0: iterate 1 M x 100 B", lambda: iterate(path), 1 / 4.33,
+         named=PEER, amount=1, unit="M objects/s", rounds=5)  # fmt: skip
+
+
+@pytest.mark.parametrize(("protocol", "peer"), [(1, 0.31), (0, 0.57)])
+def test_open(race, place, equal, protocol, peer) -> None:
+    path = write_batch(place / f"open{protocol}.sof", equal, protocol)
+    race(f"P{protocol}: open 1 M x 100 B", lambda: RawObjectReaderBase(path).close(), peer,
+         named=PEER, amount=1, unit="files/s", floor=0.31 / 0.02 if protocol else None)  # fmt: skip
+
+
+def pick(path: Path, numbers: list[int]) -> None:
+    with RawObjectReaderBase(path) as reader:
+        assert len(reader[numbers]) == len(numbers)
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "peer_us"),
+    [pytest.param(N, 100, 208, id="100B"), pytest.param(50_000, 10_000, 1021, id="10kB")],
+)
+def test_random_bz2(race, request, place, count, size, peer_us) -> None:
+    """With --benchmark-disable over a twentieth of the file."""
+    part = 20 if request.config.getoption("benchmark_disable") else 1
+    rows = half_random(count // part, size)
+    path = write_batch(place / f"random{size}.sof", FrameBatch.from_rows(rows), 1, "bz2")
+    numbers = np.random.default_rng(3).integers(0, len(rows), RANDOM // part).tolist()
+    what = f"bz2: r[list], {RANDOM} of {count} x {size} B"
+    race(what, partial(pick, path, numbers), peer_us * 1e-6 * RANDOM,
+         named=f"{PEER}, read_at", amount=len(numbers), unit="objects/s", floor=1.5, rounds=1)  # fmt: skip
+    path.unlink()
+
+
+def test_write_bz2(race, place) -> None:
+    """Two cores against one thread that compresses the same bunches."""
+    objects = [row.tobytes() for row in half_random(2020, 10_000)]
+    bunches = [b"".join(objects[i : i + 101]) for i in range(0, len(objects), 101)]
+
+    def one_thread() -> None:
+        for bunch in bunches:
+            bz2.compress(bunch)
+
+    race("bz2: write 2,020 x 10 kB", lambda: write_singly(place / "w.sof", objects, 1, "bz2"), one_thread,
+         named="bz2.compress in one thread", amount=len(objects), unit="objects/s", floor=1.7,
+         rounds=3)  # fmt: skip
