@@ -31,7 +31,7 @@ def rows(count: int, first: int = 0) -> np.ndarray:
 
 @pytest.fixture
 def chain(folder: Path):
-    """A source, five filters and an open recorder."""
+    """A source, five filters and an open recorder; on disk the kernel's work for it counts too."""
     source, writer = Master(), StreamWriter()
     last = source
     for _ in range(5):

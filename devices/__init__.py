@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sapwood.devices.bridge import StreamBridge
     from sapwood.devices.datareceiver import DataReceiver
     from sapwood.devices.datawriter import DataWriter
+    from sapwood.devices.eventbuilder import EventBuilder
     from sapwood.devices.network import UdpRssiPack
     from sapwood.devices.prbs import PrbsPair, PrbsRx, PrbsTx
     from sapwood.devices.reader import StreamReader
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DataReceiver",
     "DataWriter",
+    "EventBuilder",
     "Fifo",
     "Filter",
     "FrontEndBoard",
@@ -57,6 +59,7 @@ __getattr__ = lazy_exports(
     {
         "DataReceiver": "sapwood.devices.datareceiver",
         "DataWriter": "sapwood.devices.datawriter",
+        "EventBuilder": "sapwood.devices.eventbuilder",
         "Fifo": "sapwood.devices.stage",
         "Filter": "sapwood.devices.stage",
         "FrontEndBoard": "sapwood.devices.board.device",

@@ -195,7 +195,7 @@ class Replay(Master):
 
     def _run(self, reader: Reader) -> None:
         stopped, clock = self._stopped, _Clock(self._stopped, self._running)
-        pacers = {"fast": _Fast, "rate": _Steady, "recorded": _Recorded}
+        pacers: dict[Pace, type[_Pacer]] = {"fast": _Fast, "rate": _Steady, "recorded": _Recorded}
         pacer = pacers[self._pace](self, clock)
         loops = self._loops
         try:
@@ -258,15 +258,26 @@ class _Clock:
             self.stopped.wait(min(left, 0.1))
 
 
-class _Fast:
-    """Sends without a pause, so many frames together that a stop is heeded soon."""
+class _Pacer:
+    """Sends batches when they are due."""
 
     def __init__(self, replay: Replay, clock: _Clock) -> None:
         self._replay, self._clock = replay, clock
-        self._grain = _LEAST
 
     def begin(self) -> None:
         """Begin a round."""
+
+    def play(self, batch: FrameBatch) -> None:
+        """Send a batch."""
+        raise NotImplementedError
+
+
+class _Fast(_Pacer):
+    """Sends without a pause, so many frames together that a stop is heeded soon."""
+
+    def __init__(self, replay: Replay, clock: _Clock) -> None:
+        super().__init__(replay, clock)
+        self._grain = _LEAST
 
     def play(self, batch: FrameBatch) -> None:
         """Send a batch."""
@@ -285,11 +296,11 @@ class _Fast:
                 self._grain = max(self._grain // 4, 1)
 
 
-class _Timed:
+class _Timed(_Pacer):
     """Sends each frame at its time; those due within a millisecond together."""
 
     def __init__(self, replay: Replay, clock: _Clock) -> None:
-        self._replay, self._clock = replay, clock
+        super().__init__(replay, clock)
         self._end = clock.now()  # when the frame sent last was due
 
     def begin(self) -> None:
@@ -324,7 +335,7 @@ class _Steady(_Timed):
         self._period, self._count = 1.0 / replay._rate, 0
 
     def _due(self, batch: FrameBatch) -> NDArray[np.float64]:
-        due = (self._count + np.arange(len(batch))) * self._period
+        due = np.arange(self._count, self._count + len(batch), dtype=np.float64) * self._period
         self._count += len(batch)
         return due
 
@@ -335,22 +346,23 @@ class _Recorded(_Timed):
     def __init__(self, replay: Replay, clock: _Clock) -> None:
         super().__init__(replay, clock)
         self._speed = replay._speed
-        self._first: int | None = None
+        self._first = 0  # time of the first frame of the round that has one; 0 = none yet
 
     def begin(self) -> None:
         """Begin a round: its first frame is due at once."""
         super().begin()
-        self._first = None
+        self._first = 0
 
     def _due(self, batch: FrameBatch) -> NDArray[np.float64]:
         times = batch.time
         known = np.flatnonzero(times)
-        if self._first is None and len(known):
+        if not self._first and len(known):
             self._first = int(times[known[0]])
         due = np.full(len(batch), self._end)
         if len(known):
             due[known] = self._base + (times[known] - self._first) * (1e-9 / self._speed)
-        return np.maximum(np.maximum.accumulate(due), self._end)
+        rising: NDArray[np.float64] = np.maximum(np.maximum.accumulate(due), self._end)
+        return rising
 
 
 def _frames_of(reader: Reader, path: PathLike) -> int:

@@ -106,7 +106,7 @@ class Assembly:
             alone = table[:, :0]
         else:
             alone, table = table[:, ~fit], table[:, fit]
-        np.maximum.at(self._seen, table[_MEMBER], table[_KEY])
+        self._note_keys(table[_MEMBER], table[_KEY])
         if self.frames:
             table = np.concatenate((self._pending, table), axis=1)
         key = table[_KEY]
@@ -114,6 +114,17 @@ class Assembly:
             table = table[:, np.argsort(key, kind="stable")]
         self._pending = table
         return self._alone(alone, keyed[~fit])
+
+    def _note_keys(self, member: NDArray[np.int64], key: NDArray[np.int64]) -> None:
+        """Keep the highest key of each member."""
+        if not len(key):
+            return
+        if (member != member[0]).any():
+            order = np.argsort(member, kind="stable")
+            member, key = member[order], key[order]
+        begin = np.concatenate(([0], np.flatnonzero(member[1:] != member[:-1]) + 1))
+        here = member[begin]
+        self._seen[here] = np.maximum(self._seen[here], np.maximum.reduceat(key, begin))
 
     def _alone(self, frames: NDArray[np.int64], keyed: NDArray[np.bool_]) -> Due:
         late = int(np.count_nonzero(keyed))
@@ -134,10 +145,10 @@ class Assembly:
         event = np.zeros(table.shape[1], np.int64)
         event[begin[1:]] = 1
         np.cumsum(event, out=event)
-        there = np.zeros((count, self._members), np.bool_)
-        there[event, table[_MEMBER]] = True
+        there = np.zeros((self._members, count), np.bool_)
+        there[table[_MEMBER], event] = True
         reach = np.minimum(table[_KEY][begin], _LAST - self._window) + self._window
-        complete: NDArray[np.bool_] = np.logical_and.reduce(there, axis=1)
+        complete: NDArray[np.bool_] = np.logical_and.reduce(there, axis=0)
         cut = count if everything else self._cut(table, begin, there, complete, reach, now_ns)
         if not cut:
             return None
@@ -180,7 +191,7 @@ class Assembly:
     ) -> int:
         """Return how many of the events leave."""
         if self._ordered:
-            settled = np.flatnonzero((there | (self._seen > reach[:, None])).all(axis=1))
+            settled = np.flatnonzero((there | (self._seen[:, None] > reach)).all(axis=0))
             cut = int(settled[-1]) + 1 if len(settled) else 0
         else:
             cut = len(complete) if complete.all() else int(complete.argmin())

@@ -53,7 +53,7 @@ class Filter(Master, Slave):
         self._channel = channel
 
     def _acceptFrame(self, frame: Frame) -> None:
-        counters, size = self.counters, frame.size
+        counters, size = self.counters, frame._size  # not the property, which is a call
         with counters.lock:  # as `accept` does, without a call: chains of filters see every frame
             counters.frames += 1
             counters.bytes += size

@@ -7,6 +7,8 @@ frames that are whole. `Framer` keeps what is not whole yet and makes batches.
 from __future__ import annotations
 
 import re
+import struct
+from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -96,7 +98,13 @@ class _Lengths:
     """A number in each header that tells where the next header is."""
 
     def __init__(
-        self, width: int, byteorder: Literal["little", "big"], offset: int, header: int, inclusive: bool
+        self,
+        width: int,
+        byteorder: Literal["little", "big"],
+        offset: int,
+        header: int,
+        inclusive: bool,
+        mark: int = 0,
     ) -> None:
         if (
             width not in _WIDTHS
@@ -111,15 +119,26 @@ class _Lengths:
         self.width, self.order, self.offset, self.header = width, byteorder, offset, header
         self.extra = 0 if inclusive else header  # from the number to the bytes of header and payload
 
-    def at(self, view: memoryview, position: int) -> int:
-        """Return the bytes of header and payload of the frame that begins at `position`."""
-        begin = position + self.offset
-        return int.from_bytes(view[begin : begin + self.width], self.order) + self.extra
+        self.read = self._reader(mark)
+        """Returns the first `mark` bytes, and the number, of the header at a place of a buffer."""
 
-    def run(self, data: NDArray[np.uint8], position: int, pitch: int, same: bytes, place: int) -> int:
+    def _reader(self, mark: int) -> Callable[[memoryview, int], tuple[bytes, int]]:
+        codes = {1: "B", 2: "H", 4: "I", 8: "Q"}
+        if self.width in codes:
+            order = "<" if self.order == "little" else ">"
+            return struct.Struct(f"{order}{mark}s{self.offset - mark}x{codes[self.width]}").unpack_from
+
+        def read(view: memoryview, position: int) -> tuple[bytes, int]:
+            begin = position + self.offset
+            number = int.from_bytes(view[begin : begin + self.width], self.order)
+            return bytes(view[position : position + mark]), number
+
+        return read
+
+    def run(self, data: NDArray[np.uint8], position: int, pitch: int, same: bytes) -> int:
         """Return how many frames of `pitch` bytes follow each other from `position` on.
 
-        Their length fields, and the bytes `same` at `place`, are those of the first.
+        Their length fields are those of the first, and all begin with `same`.
         """
         most, begin, done, block = (len(data) - position) // pitch, self.offset, 1, 64
         first = data[position : position + pitch]
@@ -129,7 +148,7 @@ class _Lengths:
             rows = data[position + done * pitch : position + stop * pitch].reshape(stop - done, pitch)
             good = (rows[:, begin : begin + self.width] == first[begin : begin + self.width]).all(axis=1)
             if same:
-                good &= (rows[:, place : place + len(same)] == mark).all(axis=1)
+                good &= (rows[:, : len(same)] == mark).all(axis=1)
             if not good.all():
                 return done + int(good.argmin())
             done, block = stop, block * 4
@@ -172,23 +191,29 @@ class LengthPrefix:
     def find(self, data: NDArray[np.uint8], most: int, scanned: int, before: int = 0) -> Found:
         """Return the frames in `data`; see `Framing`. Without a mark a bad length ends the stream."""
         field, view, end = self._field, data.data, len(data)
+        read, extra, header, largest = field.read, field.extra, field.header, most + field.header
         starts: list[int] = []
         sizes: list[int] = []
         position, equal, last = 0, 0, -1
-        while position + field.header <= end:
-            pitch = field.at(view, position)
-            if not field.header <= pitch <= most + field.header:
+        while position + header <= end:
+            pitch = read(view, position)[1] + extra
+            if not header <= pitch <= largest:
                 if starts:
                     break  # what is whole goes first
                 raise ProtocolError(
                     "The length of a frame is impossible", seen=f"{pitch} bytes, header included",
-                    expected=f"{field.header}..{most + field.header} bytes",
+                    expected=f"{header}..{largest} bytes",
                 )  # fmt: skip
             if position + pitch > end:
                 break
             equal = equal + 1 if pitch == last else 0
             last = pitch
-            count = field.run(data, position, pitch, b"", 0) if equal >= _RUN else 1
+            if equal < _RUN:
+                starts.append(position)
+                sizes.append(pitch)
+                position += pitch
+                continue
+            count = field.run(data, position, pitch, b"")
             starts.extend(range(position, position + count * pitch, pitch))
             sizes.extend([pitch] * count)
             position += count * pitch
@@ -234,7 +259,7 @@ class SyncWord:
             raise StreamError("The length lies in the sync word", expected=f">= {len(sync)}", seen=place)
         whole = place + width if header is None else header
         self._sync = bytes(sync)
-        self._field = _Lengths(width, byteorder, place, whole, inclusive)
+        self._field = _Lengths(width, byteorder, place, whole, inclusive, len(sync))
         self._keep = keep
 
     def find(self, data: NDArray[np.uint8], most: int, scanned: int, before: int = 0) -> Found:
@@ -244,10 +269,12 @@ class SyncWord:
         starts: list[int] = []
         sizes: list[int] = []
         skipped: list[tuple[int, int]] = []
-        position, equal, last, mark = 0, 0, -1, len(sync)
-        while position + field.header <= end:
-            pitch = field.at(view, position) if view[position : position + mark] == sync else -1
-            if not field.header <= pitch <= most + field.header:
+        read, extra, header, largest = field.read, field.extra, field.header, most + field.header
+        position, equal, last = 0, 0, -1
+        while position + header <= end:
+            mark, pitch = read(view, position)
+            pitch += extra
+            if mark != sync or not header <= pitch <= largest:
                 raw = data.tobytes() if raw is None else raw
                 found = _next_mark(raw, sync, position + 1)
                 skipped.append((len(starts), found - position))
@@ -257,7 +284,12 @@ class SyncWord:
                 break
             equal = equal + 1 if pitch == last else 0
             last = pitch
-            count = field.run(data, position, pitch, sync, 0) if equal >= _RUN else 1
+            if equal < _RUN:
+                starts.append(position)
+                sizes.append(pitch)
+                position += pitch
+                continue
+            count = field.run(data, position, pitch, sync)
             starts.extend(range(position, position + count * pitch, pitch))
             sizes.extend([pitch] * count)
             position += count * pitch
