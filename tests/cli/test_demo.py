@@ -101,7 +101,7 @@ def test_wrong_usage(sapwood: Callable[..., Any], arguments: list[str]) -> None:
 
 
 def test_demo_over_the_wire_as_json(start: Callable[..., Any], tmp_path: Path) -> None:
-    process = start("demo", "--wire", "--seconds", "1", "--json")
+    process = start("demo", "--wire", "--seconds", "0.6", "--json")
     assert process.end() == 0
     assert process.errors == []
     summary = json.loads("\n".join(process.lines))
@@ -110,11 +110,11 @@ def test_demo_over_the_wire_as_json(start: Callable[..., Any], tmp_path: Path) -
     with open_recording(summary["file"]) as reader:
         info = reader.info()
     assert set(info["channels"]) == {"1", "2", "3", "255"}
-    assert summary["frames"] == info["frames"] - info["channels"]["255"]["frames"] > 500
+    assert summary["frames"] == info["frames"] - info["channels"]["255"]["frames"] > 200
     assert info["config"]["Demo"]["Board"]["Ch[1]"]["Pattern"] == "Counter"
 
 
-@pytest.mark.parametrize("options", [[], ["--batch", "v1", "--loss", "0.002"], ["--batch", "v2"]])
+@pytest.mark.parametrize("options", [[], ["--batch", "v1", "--loss", "0.002"]])
 def test_demo_uses_a_board_that_serves_already_again_and_again(
     start: Callable[..., Any], options: list[str]
 ) -> None:
@@ -144,14 +144,11 @@ def _is_alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_demo_checks_what_it_has_and_leaves_no_board(
-    start: Callable[..., Any], number: signal.Signals
-) -> None:
+def test_a_stopped_demo_checks_what_it_has_and_leaves_no_board(start: Callable[..., Any]) -> None:
     process = start("demo", "--wire", "--seconds", "60")
     process.wait_for("recording")
     child = _child(process)
-    process.send(number)
+    process.send(signal.SIGINT)
     assert process.end() == 0
     assert "Everything that was sent is in the file, and right." in process.lines
     assert not _is_alive(child)
