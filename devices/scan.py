@@ -8,21 +8,18 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from sapwood.devices.polled import POLL_S, add_polled
 from sapwood.devices.scanfile import FIXED, GROWING, ScanFile
 from sapwood.devices.scanplan import GRID, LIST, ScanAxis, ScanPlan, axes_from_text, axes_to_text
+from sapwood.devices.scanrun import FAULT, IDLE, ScanRun, told
 from sapwood.devices.scanstream import ScanStream
 from sapwood.devices.writer import StateVariable
 from sapwood.errors import DeviceError, FileError, SapwoodError
-from sapwood.fileio.pymodaq.data_objects import DataRaw
 from sapwood.streams import Slave
 from sapwood.tree import Device, LocalCommand, LocalVariable
 
 __all__ = ["ScanDevice"]
 
-IDLE, RUNNING, PAUSED, DONE, STOPPED, FAULT = "Idle", "Running", "Paused", "Done", "Stopped", "Fault"
 JOIN_S = 30.0
 SHOW_S = 0.1  # variables that follow the scan are refreshed so often
 
@@ -75,14 +72,9 @@ class ScanDevice(Device):
         self._file: ScanFile | None = None
         self._thread: threading.Thread | None = None
         self._turn = threading.RLock()
-        self._halt = threading.Event()
-        self._go = threading.Event()
         self._over = threading.Event()
         self._over.set()
-        self._state, self._reason = IDLE, ""
-        self._done, self._total, self._skipped = 0, 0, 0
-        self._place: list[int] = []
-        self._began = self._ended = 0.0
+        self._run: ScanRun | None = None
         self._shown = 0.0
         self._group = ""
         self._add_file()
@@ -135,15 +127,21 @@ class ScanDevice(Device):
         self.add(LocalVariable(name=name, description=description, mode="RW", value=value, **kwargs))
 
     def _add_status(self) -> None:
-        self._add_shown("PointCount", "Points taken", lambda: self._done)
-        self._add_shown("SkippedCount", "Points left out because of an error", lambda: self._skipped)
-        self._add_shown("TotalPoints", "Points of the scan", lambda: self._total)
-        self._add_shown("Progress", "Part of the scan that is done", self._progress, value=0.0, units="%")
-        self._add_shown("Index", "Where on each axis the scan is", lambda: list(self._place), value=[0])
-        self._add_shown("Elapsed", "Length of the scan", self._elapsed, value=0.0, units="s", disp="{:.1f}")
+        seconds: dict[str, Any] = {"value": 0.0, "units": "s", "disp": "{:.1f}"}
+        points = self._of_run(lambda run: run.plan.points, 0)
+        self._add_shown("PointCount", "Points taken", self._of_run(lambda run: run.done, 0))
+        skipped = "Points left out because of an error"
+        self._add_shown("SkippedCount", skipped, self._of_run(lambda run: run.skipped, 0))
+        self._add_shown("TotalPoints", "Points of the scan", points)
+        progress = self._of_run(lambda run: run.progress, 0.0)
+        self._add_shown("Progress", "Part of the scan that is done", progress, value=0.0, units="%")
+        place = self._of_run(lambda run: list(run.place), [0])
+        self._add_shown("Index", "Where on each axis the scan is", place, value=[0])
         self._add_shown(
-            "Remaining", "Time the scan still takes", self._remaining, value=0.0, units="s", disp="{:.1f}"
+            "Elapsed", "Length of the scan", self._of_run(lambda run: run.elapsed, 0.0), **seconds
         )
+        left = self._of_run(lambda run: run.remaining, 0.0)
+        self._add_shown("Remaining", "Time the scan still takes", left, **seconds)
         self._add_shown("ScanGroup", "Group of the scan in the file", lambda: self._group, value="")
         self.add(
             StateVariable(
@@ -159,21 +157,18 @@ class ScanDevice(Device):
     def _add_shown(self, name: str, description: str, getter: Callable[[], Any], **kwargs: Any) -> None:
         add_polled(self, name, description, getter, noUpdateRecord=True, **kwargs)
 
+    def _of_run(self, what: Callable[[ScanRun], Any], otherwise: Any) -> Callable[[], Any]:
+        """Return a function that looks at the present scan, or at the last one."""
+        return lambda: otherwise if self._run is None else what(self._run)
+
     def _getState(self) -> str:
-        return f"{self._state}: {self._reason}" if self._reason else self._state
+        run = self._run
+        if run is None:
+            return IDLE
+        return f"{run.state}: {run.reason}" if run.reason else run.state
 
     def _size(self) -> int:
         return 0 if self._file is None else self._file.size
-
-    def _progress(self) -> float:
-        return 100.0 * (self._done + self._skipped) / self._total if self._total else 0.0
-
-    def _elapsed(self) -> float:
-        return (self._ended or time.monotonic()) - self._began if self._began else 0.0
-
-    def _remaining(self) -> float:
-        done = self._done + self._skipped
-        return self._elapsed() / done * (self._total - done) if done else 0.0
 
     def _show(self) -> None:
         for name in ("State", "IsOpen", "PointCount", "SkippedCount", "TotalPoints", "Progress", "Index",
@@ -269,24 +264,23 @@ class ScanDevice(Device):
             if own:
                 self._open()
             try:
-                self._begin(plan, moved)
+                self._run = self._begin(plan, moved, read)
             except BaseException:
                 if own:
                     self._close_file()
                 raise
-            self._halt.clear()
-            self._go.set()
             self._over.clear()
             self._thread = threading.Thread(
-                target=self._run, args=(plan, moved, read, own), name=f"sapwood scan {self.path}", daemon=True
+                target=self._work, args=(self._run, own), name=f"sapwood scan {self.path}", daemon=True
             )
             self._thread.start()
         self._show()
 
-    def _begin(self, plan: ScanPlan, moved: list[Any]) -> None:
+    def _begin(self, plan: ScanPlan, moved: list[Any], read: list[Any]) -> ScanRun:
+        """Make the groups of the scan in the file, and the scan."""
         file = self._file
         if file is None:
-            return
+            raise DeviceError("No file is open", path=self.path)
         names = ("Axes", "Detectors", "Mode", "Saving", "Snake", "Settle", "OnError", "Comment")
         settings: Mapping[str, Any] = {name: self.node(name).valueDisp() for name in names}
         file.begin(
@@ -297,32 +291,39 @@ class ScanDevice(Device):
             settings={"scan": settings},
             configuration=self.root.getYaml(readFirst=False, modes=["RW"]),
         )
-        self._state, self._reason, self._group = RUNNING, "", file.group
-        self._done, self._skipped, self._total = 0, 0, plan.points
-        self._place = [0] * len(plan.shape)
-        self._began, self._ended = time.monotonic(), 0.0
+        self._group = file.group
+        return ScanRun(
+            plan,
+            moved,
+            read,
+            list(self._streams.values()),
+            self._trigger,
+            file,
+            origin=self.path,
+            settle=lambda: float(self.Settle.value()),
+            skip=lambda: bool(self.OnError.valueDisp() == "Skip"),
+            logger=self._log,
+        )
 
     def pauseScan(self) -> None:
         """Wait before the next point; does nothing without a scan."""
         with self._turn:
-            if not self._over.is_set():
-                self._go.clear()
-                self._state = PAUSED
+            if self._run is not None and not self._over.is_set():
+                self._run.pause()
         self._show()
 
     def resumeScan(self) -> None:
         """Go on after a pause."""
         with self._turn:
-            if not self._over.is_set():
-                self._state = RUNNING
-                self._go.set()
+            if self._run is not None and not self._over.is_set():
+                self._run.resume()
         self._show()
 
     def stopScan(self) -> None:
         """End the scan, and wait for that; does nothing without one."""
-        self._halt.set()
-        self._go.set()
-        thread = self._thread
+        run, thread = self._run, self._thread
+        if run is not None:
+            run.halt()
         if thread is not None and thread is not threading.current_thread():
             thread.join(JOIN_S)
             if thread.is_alive():
@@ -338,106 +339,26 @@ class ScanDevice(Device):
         """
         if not self._over.wait(timeout_s):
             return False
-        if self._state == FAULT:
-            raise DeviceError("The scan failed", path=self.path, seen=self._reason)
+        if self._run is not None and self._run.state == FAULT:
+            raise DeviceError("The scan failed", path=self.path, seen=self._run.reason)
         return True
 
     # ---- the thread
 
-    def _run(self, plan: ScanPlan, moved: list[Any], read: list[Any], own: bool) -> None:
-        outcome, reason = DONE, ""
-        before: list[Any] = []
-        try:
-            before = [variable.value() for variable in moved]
-            if not self._go_through(plan, moved, read):
-                outcome = STOPPED
-        except Exception as error:  # noqa: BLE001  # devices and disks fail in many ways; what was taken is kept
-            outcome, reason = FAULT, _told(error)
-        problems = [reason, self._back(moved, before), self._finish(outcome, reason, own)]
-        reason = "; ".join(filter(None, problems))
-        if reason:
-            self._log.error("The scan failed: %s", reason)
+    def _work(self, run: ScanRun, own: bool) -> None:
+        """Take the points; the body of the thread."""
+        outcome = run.run(lambda: bool(self.Return.value()), self._show_sometimes)
         with self._turn:
-            self._state, self._reason = (FAULT if reason else outcome), reason
-            self._ended = time.monotonic()
+            try:
+                if own:
+                    self._close_file()
+            except (SapwoodError, OSError) as error:
+                outcome, run.reason = FAULT, "; ".join(filter(None, [run.reason, told(error)]))
+            if run.reason:
+                self._log.error("The scan failed: %s", run.reason)
+            run.state = outcome
             self._over.set()
         self._show()
-
-    def _go_through(self, plan: ScanPlan, moved: list[Any], read: list[Any]) -> bool:
-        """Take all points; False when the scan was stopped before the last."""
-        last: list[Any] = [None] * len(moved)
-        for indexes in plan:
-            self._go.wait()
-            if self._halt.is_set():
-                return False
-            self._place = list(indexes)
-            try:
-                values = plan.values(indexes)
-                data = self._take_point(moved, values, last, read)
-            except Exception as error:
-                if self._halt.is_set():
-                    return False
-                if self.OnError.valueDisp() != "Skip":
-                    raise
-                self._log.warning("Point %s is left out: %s", indexes, _told(error))
-                self._skipped += 1
-                last = [None] * len(moved)
-                continue
-            if self._file is not None:
-                self._file.add(indexes, data)
-            self._done += 1
-            self._show_sometimes()
-        return True
-
-    def _take_point(
-        self, moved: list[Any], values: list[Any], last: list[Any], read: list[Any]
-    ) -> list[DataRaw]:
-        """Go to one point and return its data; variables that have their value already are left alone."""
-        for i, (variable, value) in enumerate(zip(moved, values, strict=True)):
-            if last[i] is None or last[i] != value:
-                last[i] = None
-                variable.setDisp(value) if isinstance(value, str) else variable.set(value)
-                last[i] = value
-        self._halt.wait(float(self.Settle.value()))
-        for stream in self._streams.values():
-            stream.arm()
-        try:
-            if self._trigger is not None:
-                self._trigger()
-            data = [_data_of(variable) for variable in read]
-            for stream in self._streams.values():
-                array = np.atleast_1d(stream.take(self._halt))
-                data.append(DataRaw(stream.name, data=[array], labels=[stream.name], units=stream.units,
-                                    origin=self.path))  # fmt: skip
-        finally:
-            for stream in self._streams.values():
-                stream.disarm()
-        data.append(DataRaw("time", data=time.time(), labels=["time"], units="s", origin=self.path))
-        return data
-
-    def _back(self, moved: list[Any], before: list[Any]) -> str:
-        """Set the variables back, if that is wanted; return what went wrong."""
-        problems = []
-        for variable, value in zip(moved, before, strict=False):
-            try:
-                if self.Return.value() and value is not None:
-                    variable.set(value)
-            except Exception as error:  # noqa: BLE001  # all others are to be set back nevertheless
-                problems.append(_told(error))
-        return "; ".join(problems)
-
-    def _finish(self, outcome: str, reason: str, own: bool) -> str:
-        """Complete the scan in the file; return what went wrong."""
-        try:
-            if self._file is not None:
-                try:
-                    self._file.end(f"{outcome}: {reason}" if reason else outcome)
-                finally:
-                    if own:
-                        self._close_file()
-        except (SapwoodError, OSError) as error:
-            return _told(error)
-        return ""
 
     def _show_sometimes(self) -> None:
         now = time.monotonic()
@@ -469,19 +390,3 @@ class ScanDevice(Device):
             self._close()
         finally:
             super()._stop()
-
-
-def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def _data_of(variable: Any) -> DataRaw:
-    """Read a variable, and return what it shows as data."""
-    value = variable.get()
-    array = np.atleast_1d(np.asarray(value))
-    if array.dtype.kind not in "biufc":
-        raise DeviceError(f"{variable.path} does not hold numbers", path=variable.path, seen=repr(value)[:80])
-    origin = variable.path.rpartition(".")[0]
-    return DataRaw(
-        variable.name, data=[array], labels=[variable.name], units=variable.units or "", origin=origin
-    )
