@@ -14,8 +14,8 @@ from sapwood.fileio.pymodaq.codec import encode
 from sapwood.fileio.pymodaq.compression import library_name
 from sapwood.fileio.pymodaq.errors import MissingFileError, NodeError, NoFileError
 from sapwood.fileio.pymodaq.nexus import mark
-from sapwood.fileio.pymodaq.rawattrs import put_fixed, put_text
-from sapwood.fileio.pymodaq.sharedfile import SharedFile, acquire
+from sapwood.fileio.pymodaq.rawattrs import put_text
+from sapwood.fileio.pymodaq.sharedfile import SharedFile, acquire, restate_shape
 from sapwood.fileio.pymodaq.superblock import clear_flags
 
 __all__ = ["BACKENDS", "FILE_TITLE", "LAYOUT_VERSION", "H5File"]
@@ -44,6 +44,7 @@ class H5File:
         self.compression: dict[str, Any] | None = None
         self.file_path: Path | None = None
         self._shared: SharedFile | None = None
+        self.writer: SharedFile | None = None  # the open file if it can be changed
         self._release: Any = None
         self._mode = "r"
         self._swmr_mode = False
@@ -147,6 +148,7 @@ class H5File:
         shared = acquire(path, mode, swmr_mode)
         self._shared, self.file_path = shared, path
         self._mode = "r" if mode == "r" else "a"
+        self.writer = None if mode == "r" else shared
         self._swmr_mode = swmr_mode
         self._release = weakref.finalize(self, shared.release)
         if mode == "w":
@@ -180,7 +182,7 @@ class H5File:
         FileError
             When rows on their way could not be written.
         """
-        release, self._release, self._shared = self._release, None, None
+        release, self._release, self._shared, self.writer = self._release, None, None, None
         if release is not None:
             release()
 
@@ -279,7 +281,7 @@ class H5File:
                 self.shared.handle.attrs["swmr_active"] = False
             for entry in index.walk(index.root):
                 if entry.kind in ("EARRAY", "VLARRAY", "StringARRAY"):
-                    _restate_shape(self.shared.handle[entry.path])
+                    restate_shape(self.shared.handle[entry.path])
         self.shared.flush()
 
     def save_file(self, filename: str | Path | None = None) -> None:
@@ -306,10 +308,6 @@ class H5File:
             index = self.shared.index
             for entry in index.walk(index.root):
                 if entry.kind in ("EARRAY", "VLARRAY", "StringARRAY"):
-                    _restate_shape(copy[entry.path])
+                    restate_shape(copy[entry.path])
 
     save_file_as = save_file
-
-
-def _restate_shape(dataset: Any) -> None:
-    put_fixed(dataset, "shape", encode(tuple(dataset.shape)))

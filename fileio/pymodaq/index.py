@@ -11,7 +11,7 @@ from typing import Any
 
 from sapwood.fileio import hdf5
 from sapwood.fileio.pymodaq.codec import as_text, decode
-from sapwood.fileio.pymodaq.rawattrs import take
+from sapwood.fileio.pymodaq.rawattrs import take_at
 
 __all__ = ["KEPT", "Entry", "TreeIndex", "kind_of", "text_attribute"]
 
@@ -39,15 +39,20 @@ def kind_of(node: Any, stated: str, subdtype: Any) -> str:
     return "CARRAY"
 
 
-def _is_node(group: Any, name: str | bytes) -> bool:
-    """Tell whether a member is a group or an array: no named type, no link that leads nowhere."""
-    if isinstance(name, bytes):  # h5py cannot decode it
-        return False
+def _members(group: Any) -> Iterator[tuple[str, bool]]:
+    """Yield the groups and arrays in a group by name, and whether they are groups.
+
+    Named types, links that lead nowhere and names that are no text are left out.
+    """
     h5o = hdf5.h5py().h5o
-    try:
-        return h5o.get_info(group.id, name.encode()).type in (h5o.TYPE_GROUP, h5o.TYPE_DATASET)
-    except (KeyError, OSError, RuntimeError):
-        return False
+    for name in group.id:
+        try:
+            text = name.decode()
+            kind = h5o.get_info(group.id, name).type
+        except (KeyError, OSError, RuntimeError, UnicodeDecodeError):
+            continue
+        if kind in (h5o.TYPE_GROUP, h5o.TYPE_DATASET):
+            yield text, kind == h5o.TYPE_GROUP
 
 
 class Entry:
@@ -55,14 +60,14 @@ class Entry:
 
     __slots__ = ("_kept", "_kind", "address", "children", "index", "numbers", "path")
 
-    def __init__(self, index: TreeIndex, path: str) -> None:
+    def __init__(self, index: TreeIndex, path: str, kind: str | None = None) -> None:
         self.index = index
         self.path = path
         self.children: dict[str, Entry] | None = None
         self.numbers: dict[str, int] = {}  # beginning of name -> the next number
         self.address: int | None = None
         self._kept: dict[str, Any] = {}
-        self._kind: str | None = None
+        self._kind = kind
 
     @property
     def name(self) -> str:
@@ -85,7 +90,7 @@ class Entry:
     def attribute(self, name: str) -> Any:
         """Return one of `KEPT`, decoded; None, or ``''`` for CLASS and TITLE, when it is absent."""
         if name not in self._kept:
-            raw = take(self.index.handle[self.path], name)
+            raw = take_at(self.index.handle, self.path, name)
             self._kept[name] = text_attribute(raw) if name in _PLAIN else decode(raw)
         return self._kept[name]
 
@@ -113,7 +118,7 @@ class TreeIndex:
 
     def __init__(self, handle: Any) -> None:
         self.handle = handle
-        self.root = Entry(self, "/")
+        self.root = Entry(self, "/", "GROUP")
 
     def entry(self, path: str) -> Entry:
         """Return the entry of `path`.
@@ -134,10 +139,11 @@ class TreeIndex:
         if entry.children is None:
             if not entry.is_group:
                 return {}
-            group = self.handle[entry.path]
             base = entry.path.rstrip("/")
-            names = [name for name in group if _is_node(group, name)]
-            entry.children = {name: Entry(self, f"{base}/{name}") for name in names}
+            entry.children = {
+                name: Entry(self, f"{base}/{name}", "GROUP" if is_group else None)
+                for name, is_group in _members(self.handle[entry.path])
+            }
         return entry.children
 
     def sorted_members(self, entry: Entry) -> list[Entry]:

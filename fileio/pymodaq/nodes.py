@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sapwood.fileio.pymodaq.backend import H5Backend
     from sapwood.fileio.pymodaq.index import Entry
     from sapwood.fileio.pymodaq.rows import FixedRows, RaggedRows
+    from sapwood.fileio.pymodaq.sharedfile import SharedFile
 
 __all__ = ["CARRAY", "EARRAY", "GROUP", "VLARRAY", "Node", "StringARRAY"]
 
@@ -218,7 +219,8 @@ class EARRAY(CARRAY):
     timed flush, and when the file is flushed or closed.
     """
 
-    _rows: Any = None
+    _rows: FixedRows | RaggedRows | None = None
+    _shared: SharedFile | None = None  # the file that the rows go to
 
     def append(self, data: NDArray[Any], expand: bool = True) -> None:
         """Append one record, or several along the first axis of `data`.
@@ -243,20 +245,21 @@ class EARRAY(CARRAY):
             raise TypeError("The appended object should be a ndarray")
         if not data.shape:
             raise IndexError("An array without dimensions cannot be appended")
-        shared = self.backend.shared
-        with shared.lock:
-            self._current_rows().append(data, expand)
-            shared.note_growth(self.path)
+        self._append(data, expand)
 
-    def _current_rows(self) -> Any:
-        """Return the rows on their way; the lock is held."""
-        self.backend.check_mode()
-        shared = self.backend.shared
-        shared.check_writable()
-        rows: FixedRows | RaggedRows | None = self._rows
-        if rows is None or not rows.dataset:
-            self._rows = shared.rows(self.path, self._object())
-        return self._rows
+    def _append(self, data: Any, expand: bool) -> None:
+        backend = self.backend
+        shared = backend.writer
+        if shared is None:
+            backend.check_mode()
+            shared = backend.shared
+        with shared.lock:
+            rows = self._rows
+            if rows is None or rows.closed or self._shared is not shared:
+                self._shared = shared
+                rows = self._rows = shared.rows(self.path, self._object)
+            rows.append(data, expand)
+            shared.changed = True
 
 
 class VLARRAY(EARRAY):
@@ -270,10 +273,7 @@ class VLARRAY(EARRAY):
 
     def append(self, data: Any, expand: bool = True) -> None:
         """Append one row, of any length."""
-        shared = self.backend.shared
-        with shared.lock:
-            self._current_rows().append(data)
-            shared.note_growth(self.path)
+        self._append(data, expand)
 
     def read(self) -> list[Any]:
         """Return all rows, one array each."""

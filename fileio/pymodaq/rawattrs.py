@@ -9,7 +9,7 @@ import numpy as np
 
 from sapwood.fileio import hdf5
 
-__all__ = ["put_fixed", "put_plain", "put_text", "take"]
+__all__ = ["put_fixed", "put_plain", "put_text", "take", "take_at"]
 
 _STEP = 32  # bytes: texts of fixed size grow by so much, so that a new value fits in place
 
@@ -28,6 +28,22 @@ def take(node: Any, name: str) -> Any:
         return node.attrs[name]
     except (KeyError, OSError, TypeError, ValueError):
         return None
+
+
+def take_at(handle: Any, path: str, name: str) -> Any:
+    """Return an attribute of the object at `path` as `take` does; the object of a text is not opened."""
+    h5 = hdf5.h5py()
+    try:
+        attribute = h5.h5a.open(handle.id, name.encode(), obj_name=path.encode())
+        kind = attribute.get_type()
+        if isinstance(kind, h5.h5t.TypeStringID) and kind.is_variable_str() and attribute.shape == ():
+            dtype, memory, _, _ = _types()
+            text = np.empty((), dtype=dtype)
+            attribute.read(text, mtype=memory)
+            return text[()]
+    except (KeyError, OSError, RuntimeError, TypeError, ValueError):
+        return None
+    return take(handle[path], name)
 
 
 def put_text(node: Any, name: str, text: str) -> None:

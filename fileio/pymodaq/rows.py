@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sapwood.fileio.pymodaq.errors import NodeError
 
 __all__ = ["FixedRows", "RaggedRows", "chunk_shape", "write_ragged"]
 
+_ONE = (1,)
 _CHUNK_BYTES = 64 << 10  # of records smaller than this
 _LARGEST_CHUNK = 1 << 20
 _RAGGED_ROWS, _RAGGED_BYTES = 1024, 1 << 20  # gathered before they are written
@@ -41,8 +43,8 @@ def _stored_as_in_memory(dataset: Any) -> bool:
     return same and not dataset.dtype.hasobject
 
 
-class FixedRows:
-    """Rows of equal shape bound for `dataset`; every method is called with the lock of the file held.
+class _Rows:
+    """Rows bound for `dataset`; every method is called with the lock of the file held.
 
     Parameters
     ----------
@@ -52,9 +54,34 @@ class FixedRows:
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
+        self.stored = int(dataset.shape[0])
+        self.closed = False  # whoever has this asks the file for the rows anew
+        self.grew = False  # the attribute of the shape is old
+
+    def _extend(self, count: int, write: Callable[[int], None]) -> None:
+        """Make room for rows and let `write` fill it from a row on; undo it when that fails."""
+        begin, record = self.stored, tuple(self.dataset.shape[1:])
+        try:
+            self.dataset.id.set_extent((begin + count, *record))
+            write(begin)
+        except Exception as error:
+            self.dataset.id.set_extent((begin, *record))
+            raise FileError(
+                f"Rows could not be written to {self.dataset.name}",
+                file=self.dataset.file.filename,
+                seen=str(error),
+            ) from error
+        self.stored = begin + count
+        self.grew = True
+
+
+class FixedRows(_Rows):
+    """Rows of equal shape."""
+
+    def __init__(self, dataset: Any) -> None:
+        super().__init__(dataset)
         self.record: tuple[int, ...] = tuple(dataset.shape[1:])
         self.dtype: np.dtype[Any] = dataset.dtype
-        self.stored = int(dataset.shape[0])
         self.waiting = 0
         self._ones = self.record == (1,) or self.record == ()
         self._chunk = tuple(dataset.chunks)
@@ -66,30 +93,28 @@ class FixedRows:
         """Return the rows to gather until a chunk is full."""
         return int(self._chunk[0] - self.stored % self._chunk[0])
 
-    def append(self, data: NDArray[Any], expand: bool) -> bool:
-        """Take one record or several; return True when they fill a chunk, which is then written.
+    def append(self, data: NDArray[Any], expand: bool) -> None:
+        """Take one record or several; those that fill a chunk are written.
 
         Raises
         ------
         ValueError
             When the shape does not fit; nothing has changed then.
         """
-        waiting = self.waiting
-        if data.shape == self.record and data.shape:
+        waiting, shape = self.waiting, data.shape
+        if shape == _ONE and self._ones:
+            self._buffer[waiting] = data[0]
+            self.waiting = waiting + 1
+        elif shape == self.record:
             if self._chunk[0] == 1:
                 self._write(data.astype(self.dtype, copy=False)[None])
-                return True
+                return
             self._buffer[waiting] = data
-            self.waiting = waiting + 1
-        elif self._ones and data.shape == (1,):
-            self._buffer[waiting] = data[0]
             self.waiting = waiting + 1
         else:
             self._take_many(self._fitted(data, expand))
-        if self.waiting < self._limit:
-            return False
-        self.commit()
-        return True
+        if self.waiting >= self._limit:
+            self.commit()
 
     def _fitted(self, data: NDArray[Any], expand: bool) -> NDArray[Any]:
         """Return `data` as an array of records."""
@@ -128,16 +153,7 @@ class FixedRows:
             self._limit = self._room()
 
     def _write(self, values: NDArray[Any]) -> None:
-        begin, end = self.stored, self.stored + len(values)
-        try:
-            self.dataset.id.set_extent((end, *self.record))
-            self._put(begin, values)
-        except Exception as error:
-            self.dataset.id.set_extent((begin, *self.record))
-            name = self.dataset.file.filename
-            raise FileError(f"Rows could not be written to {self.dataset.name}", file=name,
-                            seen=str(error)) from error  # fmt: skip
-        self.stored = end
+        self._extend(len(values), lambda begin: self._put(begin, values))
         self._limit = self._room()
 
     def _put(self, begin: int, values: NDArray[Any]) -> None:
@@ -161,30 +177,22 @@ def write_ragged(dataset: Any, begin: int, values: NDArray[Any]) -> None:
     dataset.id.write(h5.h5s.create_simple(values.shape), space, values, h5.h5t.py_create(dataset.dtype))
 
 
-class RaggedRows:
-    """Rows of their own length bound for a dataset; every method is called with the lock held."""
+class RaggedRows(_Rows):
+    """Rows of their own length."""
 
     def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
-        self.stored = int(dataset.shape[0])
+        super().__init__(dataset)
         self._rows: list[NDArray[Any]] = []
         self._bytes = 0
         self._base = hdf5.h5py().check_vlen_dtype(dataset.dtype)
 
-    @property
-    def waiting(self) -> int:
-        """Rows gathered."""
-        return len(self._rows)
-
-    def append(self, data: NDArray[Any]) -> bool:
-        """Take one row; return True when enough were gathered, which are then written."""
+    def append(self, data: NDArray[Any], expand: bool) -> None:
+        """Take one row of any length; when enough were gathered they are written."""
         row = np.array(data, dtype=self._base).reshape(-1)
         self._rows.append(row)
         self._bytes += row.nbytes
-        if len(self._rows) < _RAGGED_ROWS and self._bytes < _RAGGED_BYTES:
-            return False
-        self.commit()
-        return True
+        if len(self._rows) >= _RAGGED_ROWS or self._bytes >= _RAGGED_BYTES:
+            self.commit()
 
     def commit(self) -> None:
         """Write what was gathered into the dataset.
@@ -199,13 +207,5 @@ class RaggedRows:
         values = np.empty(len(self._rows), dtype=self.dataset.dtype)
         for at, row in enumerate(self._rows):
             values[at] = row
-        begin, end = self.stored, self.stored + len(values)
-        try:
-            self.dataset.id.set_extent((end,))
-            write_ragged(self.dataset, begin, values)
-        except Exception as error:
-            self.dataset.id.set_extent((begin,))
-            name = self.dataset.file.filename
-            raise FileError(f"Rows could not be written to {self.dataset.name}", file=name,
-                            seen=str(error)) from error  # fmt: skip
-        self.stored, self._rows, self._bytes = end, [], 0
+        self._extend(len(values), lambda begin: write_ragged(self.dataset, begin, values))
+        self._rows, self._bytes = [], 0

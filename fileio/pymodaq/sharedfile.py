@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from sapwood.fileio.pymodaq.opening import open_for_reading, open_for_writing, o
 from sapwood.fileio.pymodaq.rawattrs import put_fixed
 from sapwood.fileio.pymodaq.rows import FixedRows, RaggedRows
 
-__all__ = ["FLUSH_S", "SharedFile", "acquire"]
+__all__ = ["FLUSH_S", "SharedFile", "acquire", "restate_shape"]
 
 FLUSH_S = 1.0  # a killed writer loses the rows of this time at most
 
@@ -61,6 +61,13 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def restate_shape(dataset: Any) -> None:
+    """Bring the attributes of a growing array that say how long it is in step with it."""
+    put_fixed(dataset, "shape", encode(tuple(dataset.shape)))
+    if "size" in dataset.attrs:  # of an axis
+        put_fixed(dataset, "size", encode(int(dataset.shape[0])))
+
+
 class SharedFile:
     """An open file.
 
@@ -85,8 +92,7 @@ class SharedFile:
         self.plots: set[str] = set()  # groups whose NeXus attributes must be made anew
         self._described: set[str] = set()
         self._rows: dict[str, FixedRows | RaggedRows] = {}
-        self._grown: set[str] = set()  # arrays whose shape attribute is old
-        self._changed = writable
+        self.changed = writable
         self._failure: Exception | None = None
         self._users = 1
         self._stop = threading.Event()
@@ -131,7 +137,7 @@ class SharedFile:
         """
         with self.lock:
             self.check_writable()
-            self._changed = True
+            self.changed = True
             yield self.index
 
     def check_writable(self) -> None:
@@ -144,18 +150,19 @@ class SharedFile:
             raise FileError("The file could not be written", file=self.path,
                             seen=str(self._failure)) from self._failure  # fmt: skip
 
-    def rows(self, path: str, dataset: Any) -> FixedRows | RaggedRows:
-        """Return the rows on their way to an array; the lock is held."""
+    def rows(self, path: str, node: Callable[[], Any]) -> FixedRows | RaggedRows:
+        """Return the rows on their way to an array, which `node` gives; the lock is held."""
+        self.check_writable()
         rows = self._rows.get(path)
         if rows is None:
+            dataset = node()
             ragged = dataset.dtype.kind == "O"
             rows = self._rows[path] = RaggedRows(dataset) if ragged else FixedRows(dataset)
         return rows
 
-    def note_growth(self, path: str) -> None:
-        """Note that the array has got rows; the lock is held."""
-        self._grown.add(path)
-        self._changed = True
+    def _drop_rows(self, paths: Iterable[str]) -> None:
+        for path in list(paths):
+            self._rows.pop(path).closed = True
 
     def commit(self, path: str | None = None) -> None:
         """Write the rows on their way to one array, or to all."""
@@ -168,10 +175,9 @@ class SharedFile:
 
     def forget(self, path: str) -> None:
         """Drop what is kept for the nodes below a path that are about to be removed."""
-        for kept in [name for name in self._rows if name.startswith(f"{path.rstrip('/')}/")]:
-            del self._rows[kept]
-            self._grown.discard(kept)
-        self.plots = {name for name in self.plots if not name.startswith(f"{path.rstrip('/')}/")}
+        below = f"{path.rstrip('/')}/"
+        self._drop_rows([kept for kept in self._rows if kept.startswith(below)])
+        self.plots = {name for name in self.plots if not name.startswith(below)}
 
     def flush(self, *, structure: bool = False) -> None:
         """Bring everything to the file; a reader or a crash meets the file as it is now.
@@ -181,7 +187,7 @@ class SharedFile:
         with self.lock:
             if not (self.writable and self.handle):
                 return
-            self._changed = False
+            self.changed = False
             self.commit()
             if structure or not self.swmr_active:
                 self._update_shapes()
@@ -190,12 +196,10 @@ class SharedFile:
             self._flush_metadata()
 
     def _update_shapes(self) -> None:
-        for path in self._grown:
-            dataset = self.handle[path]
-            put_fixed(dataset, "shape", encode(tuple(dataset.shape)))
-            if "size" in dataset.attrs:  # of an axis
-                put_fixed(dataset, "size", encode(int(dataset.shape[0])))
-        self._grown.clear()
+        for rows in self._rows.values():
+            if rows.grew:
+                restate_shape(rows.dataset)
+                rows.grew = False
 
     def _keep_metadata(self) -> None:
         """Let the library write no metadata between flushes: a crash meets those of the last flush."""
@@ -218,12 +222,13 @@ class SharedFile:
     def flush_if_changed(self) -> None:
         """Do the timed flush; a failure is kept and raised at the next change."""
         with self.lock:
-            if not (self._changed and self.handle):
+            if not (self.changed and self.handle):
                 return
             try:
                 self.flush()
             except Exception as error:  # noqa: BLE001  # of the thread of the timed flush: told to the next caller
                 self._failure = error
+                self._drop_rows(self._rows)
 
     def start_swmr(self) -> None:
         """Let readers of other processes follow the file from now on."""
@@ -241,17 +246,18 @@ class SharedFile:
         """End SWMR mode: the file is closed, opened again, and its attributes are brought up to date."""
         with self.lock:
             self.commit()
-            grown = self._grown | set(self._rows)
+            grown = [path for path, rows in self._rows.items() if rows.grew]
             self.handle.close()
             self.attach(open_for_writing(self.path, swmr=True))
             self.handle.attrs["swmr_active"] = False
-            self._grown |= grown
+            for path in grown:
+                restate_shape(self.handle[path])
             self.flush()
 
     def attach(self, handle: Any) -> None:
         """Go on with a new handle of the same file."""
         self.handle = handle
-        self._rows.clear()
+        self._drop_rows(self._rows)
         self.index.handle = handle
         self._keep_metadata()
 
@@ -285,6 +291,7 @@ class SharedFile:
                 self._settle()
             self.flush()
         finally:
+            self._drop_rows(self._rows)
             if self.handle:
                 self.handle.close()
 
