@@ -7,7 +7,7 @@ from typing import Any
 
 from sapwood.fileio.lh5.lgdo import LGDO
 
-__all__ = ["DEFAULT_HDF5_SETTINGS", "NOT_WRITTEN", "dataset_settings", "default_hdf5_settings"]
+__all__ = ["DEFAULT_HDF5_SETTINGS", "NOT_WRITTEN", "dataset_settings", "default_hdf5_settings", "merged"]
 
 _FACTORY: dict[str, Any] = {"shuffle": True, "compression": "gzip"}
 
@@ -22,15 +22,23 @@ def default_hdf5_settings() -> dict[str, Any]:
     return dict(_FACTORY)
 
 
+def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of all `layers`, later ones win; options go with the compression they are for."""
+    found: dict[str, Any] = {}
+    for layer in layers:
+        if "compression" in layer:
+            found.pop("compression_opts", None)
+        found.update(layer)
+    return found
+
+
 def dataset_settings(obj: LGDO, keywords: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings for the datasets of `obj`: later ones win.
 
     In order: `DEFAULT_HDF5_SETTINGS`, `keywords` of the call, the object's attribute
-    ``compression`` unless it is a codec of waveforms, its attribute ``hdf5_settings``.
+    ``compression`` (of a codec of waveforms nothing is left by then), its attribute ``hdf5_settings``.
     """
-    found = {**DEFAULT_HDF5_SETTINGS, **keywords}
     compression = obj.attrs.get("compression")
-    if compression is not None:
-        found["compression"] = compression
-    found.update(obj.attrs.get("hdf5_settings") or {})
+    own = {} if compression is None else {"compression": compression}
+    found = merged(DEFAULT_HDF5_SETTINGS, keywords, own, obj.attrs.get("hdf5_settings") or {})
     return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}

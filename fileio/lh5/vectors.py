@@ -53,7 +53,8 @@ class VectorOfVectors(LGDO):
     offsets
         Where rows begin, and the end of the last: instead of `cumulative_length`, one longer.
     shape_guess
-        (rows, ...): begin with so many empty rows.
+        (rows, ...): begin with so many empty rows. With `data` only its length counts: how deep
+        vectors are that hold nothing.
     dtype
         Of the values.
     fill_val
@@ -81,7 +82,7 @@ class VectorOfVectors(LGDO):
         flat: Array | VectorOfVectors
         ends: Any
         if data is not None:
-            flat, ends = _flattened(data, dtype)
+            flat, ends = _flattened(data, dtype, len(shape_guess or ()))
         elif flattened_data is not None:
             flat, ends = _as_flat(flattened_data, dtype), cumulative_length
         else:
@@ -289,8 +290,10 @@ def _flattened(
     """Return the values of nested sequences, and where rows end."""
     sizes = [len(row) for row in data]
     values = [value for row in data for value in row]
-    if values and not np.isscalar(values[0]):
-        return VectorOfVectors(values, dtype=dtype), np.cumsum(sizes, dtype=np.int64)
+    if depth > 2 or (values and not np.isscalar(values[0])):
+        return VectorOfVectors(values, dtype=dtype, shape_guess=(0,) * (depth - 1)), np.cumsum(
+            sizes, dtype=np.int64
+        )
     rows = [np.asarray(row, dtype) for row in data if len(row)]
     flat = np.concatenate(rows) if rows else np.zeros(0, dtype)
     return Array(flat), np.cumsum(sizes, dtype=np.int64)

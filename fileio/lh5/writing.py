@@ -20,7 +20,7 @@ from sapwood.fileio.lh5.histogram import Histogram
 from sapwood.fileio.lh5.lgdo import LGDO
 from sapwood.fileio.lh5.nodes import Lists, attributes, full_name, is_dataset, put_attributes, rows_of
 from sapwood.fileio.lh5.scalar import Scalar
-from sapwood.fileio.lh5.settings import NOT_WRITTEN, dataset_settings
+from sapwood.fileio.lh5.settings import NOT_WRITTEN, dataset_settings, merged
 from sapwood.fileio.lh5.struct import Struct
 from sapwood.fileio.lh5.table import Table
 from sapwood.fileio.lh5.vectors import VectorOfVectors
@@ -143,7 +143,7 @@ class ObjectWriter:
 
     def _append_members(self, obj: LGDO, group: Any, keywords: Mapping[str, Any]) -> None:
         own = obj.attrs.get("hdf5_settings")
-        further = {**keywords, **own} if own else keywords
+        further = merged(keywords, own) if own else keywords
         if not isinstance(obj, Struct):
             raise LH5EncodeError(f"Only members of a struct can be written to {group.name}")
         for name, value in obj.items():
@@ -201,7 +201,7 @@ class ObjectWriter:
         data = _group(inner, "encoded_data", obj.encoded_data)
         begin = self._end_of(data)
         flat = obj.encoded_data.flattened_data.rows(0, obj.encoded_data.end)
-        self._put_array(flat, data, "flattened_data", {**settings, "compression": None})
+        self._put_array(flat, data, "flattened_data", merged(settings, {"compression": None}))
         ends = obj.encoded_data.cumulative_length
         if begin:
             ends = Array(ends.nda.astype(np.int64) + begin)
@@ -216,7 +216,8 @@ class ObjectWriter:
             return
         if isinstance(obj, Histogram):
             raise LH5EncodeError(f"{node.name} is there already", hint="Histograms can only be overwritten.")
-        if said != new and not (isinstance(obj, Struct) and not isinstance(obj, Table)):
+        struct = isinstance(obj, Struct) and not isinstance(obj, Table)  # it may get new members
+        if not (str(said).startswith("struct{") if struct else said == new):
             raise self._refused(node, said, new)
         if isinstance(obj, Array):
             self._check_array(obj, node)
