@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,14 @@ from sapwood.fileio.apx.readout import (
     read_exactly,
     uid_to_readout_class,
 )
+from sapwood.fileio.mapped import MappedFile
 
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["MAGIC", "UID", "FileHeader", "parse_header", "read_preamble"]
+    from sapwood.fileio.formats import PathLike
+
+__all__ = ["MAGIC", "UID", "FileHeader", "open_mapped", "parse_header", "read_preamble"]
 
 MAGIC = b"%APXDF"
 UID = "readout_uid"
@@ -196,3 +200,18 @@ def read_preamble(source: Source, path: str) -> tuple[str, int]:
         error.file, error.offset = path, len(MAGIC)
         raise
     return text, len(MAGIC) + _LENGTH + len(text.encode())
+
+
+def open_mapped(path: PathLike) -> tuple[MappedFile, str, int]:
+    """Map an AstroPix file; return it, the text of its header, and where its readouts begin.
+
+    Raises
+    ------
+    FileError
+        When it cannot be opened; else as `read_preamble`.
+    """
+    file = MappedFile(path)
+    fixed = len(MAGIC) + _LENGTH
+    size = int.from_bytes(file.data[len(MAGIC) : fixed].tobytes(), "little")
+    text, begin = read_preamble(io.BytesIO(file.data[: fixed + size].tobytes()), file.path)
+    return file, text, begin

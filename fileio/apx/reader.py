@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,17 +13,16 @@ from numpy.typing import NDArray
 from sapwood.errors import FileError, FormatError
 from sapwood.fileio.apx.columns import Hits, decode, strip_padding
 from sapwood.fileio.apx.errors import ApxError, ApxKeyError, DecodingError
-from sapwood.fileio.apx.header import UID, parse_header, read_preamble
+from sapwood.fileio.apx.header import UID, open_mapped, parse_header
 from sapwood.fileio.apx.layout import HitLayout
 from sapwood.fileio.apx.readout import HEAD, AbstractAstroPixReadout, uid_to_readout_class
 from sapwood.fileio.apx.records import Break, Records, walk_file
 from sapwood.fileio.apx.status import Decoding
 from sapwood.fileio.formats import CHUNK_BYTES, PathLike, Reader
-from sapwood.fileio.mapped import MappedFile
 from sapwood.fileio.table import FRAMES, Column, ColumnInfo, Table, TableInfo
 from sapwood.streams import FrameBatch
 
-__all__ = ["HITS", "READOUTS", "ApxReader", "Summary", "open_mapped"]
+__all__ = ["HITS", "READOUTS", "ApxReader", "Summary"]
 
 HITS, READOUTS = "hits", "readouts"
 _LATEST = np.uint64(np.iinfo(np.int64).max)  # times of frames are signed
@@ -58,17 +56,6 @@ class Summary:
         self.extras += hits.extras
         for flag in Decoding:
             self.status[flag] += int(np.count_nonzero(hits.status >> flag & 1))
-
-
-def open_mapped(path: PathLike) -> tuple[MappedFile, str, int]:
-    """Map an AstroPix file; return it, the text of its header, and where its readouts begin."""
-    file = MappedFile(path)
-    text, begin = read_preamble(io.BytesIO(file.data[: _preamble_bytes(file)].tobytes()), file.path)
-    return file, text, begin
-
-
-def _preamble_bytes(file: MappedFile) -> int:
-    return 10 + int.from_bytes(file.data[6:10].tobytes(), "little")
 
 
 class ApxReader(Reader):

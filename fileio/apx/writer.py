@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from typing import TYPE_CHECKING
 
@@ -12,12 +11,11 @@ from numpy.typing import NDArray
 from sapwood.errors import FileError, FormatError, RecorderFault
 from sapwood.fileio.apx.columns import strip_padding
 from sapwood.fileio.apx.errors import ApxError
-from sapwood.fileio.apx.header import FileHeader, read_preamble
+from sapwood.fileio.apx.header import FileHeader, open_mapped
 from sapwood.fileio.apx.readout import HEAD, MARKER, AbstractAstroPixReadout
 from sapwood.fileio.apx.records import walk_file
 from sapwood.fileio.filelayer import FileLayer, retried
 from sapwood.fileio.formats import CHUNK_BYTES, PathLike
-from sapwood.fileio.mapped import MappedFile
 from sapwood.fileio.parts import Part, cut_back, write_all
 from sapwood.streams.windows import windows
 
@@ -137,8 +135,8 @@ class ApxWriter:
 
     def _go_on(self, header: FileHeader | None) -> FileHeader:
         """Check the existing file and open it behind its last record."""
-        with MappedFile(self.path) as file:
-            text, begin = read_preamble(io.BytesIO(file.data[: 10 + _length(file)].tobytes()), self.path)
+        file, text, begin = open_mapped(self.path)
+        with file:
             found = FileHeader.deserialize(text)
             if header is not None and header != found:
                 raise ApxError(
@@ -277,7 +275,3 @@ class ApxWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _length(file: MappedFile) -> int:
-    return int.from_bytes(file.data[6:10].tobytes(), "little")

@@ -38,7 +38,7 @@ def _encoded(values: NDArray[Any]) -> NDArray[Any]:
         stored: NDArray[Any] = shifted.astype(f">u{size}").view(f">i{size}")
         return stored
     if kind == "i" and size == 1:
-        return values.view(np.uint8) ^ np.uint8(0x80)
+        return values.astype(">i2")  # astropy takes signed bytes for logical values
     return values.astype(values.dtype.newbyteorder(">"))
 
 
@@ -85,7 +85,8 @@ def _shown(column: ColumnInfo) -> tuple[Any, ...]:
     """Return type and shape as astropy is told of them; ragged columns are pairs of count and place."""
     if column.values is not None:
         return (np.int64, (2,))
-    return (column.dtype, column.shape)
+    signed_byte = column.dtype == np.int8
+    return (np.dtype(np.int16) if signed_byte else column.dtype, column.shape)
 
 
 def _field(column: ColumnInfo) -> tuple[Any, ...]:
