@@ -76,6 +76,10 @@ class UdpRssiPack(Device):
         Wait to be called.
     waitTimeout
         Longest that the start waits, s; then it fails with a `DeviceError`.
+    receivePolicy
+        Of the queues of received frames, where `application` is not told another. With ``block`` a
+        receiver that leaves its queue full holds up the whole link, registers and all; with
+        ``drop_new`` or ``drop_old`` none ever does.
     kwargs
         As for `Device`. Settings in `defaults` (all but ``locTryPeriod`` and ``locMaxSegment``) hold
         for the first opening.
@@ -98,11 +102,13 @@ class UdpRssiPack(Device):
         enSsi: bool = True,
         server: bool = False,
         waitTimeout: float = 10.0,
+        receivePolicy: Policy = "block",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         address = "" if server else host
         self._link = PacketLink(port, address, jumbo=jumbo, packVer=packVer, enSsi=enSsi, server=server)
+        self._policy = receivePolicy
         self._patience = waitTimeout if wait and not server else None
         self._take_defaults(kwargs.get("defaults") or {})
         self._add_status(pollInterval)
@@ -143,17 +149,18 @@ class UdpRssiPack(Device):
         """Port of the board, or the own one as a server (0 before a free one was taken)."""
         return self._link.port
 
-    def application(self, dest: int, *, policy: Policy = "block", maxBytes: int = QUEUE_BYTES) -> Application:
+    def application(
+        self, dest: int, *, policy: Policy | None = None, maxBytes: int = QUEUE_BYTES
+    ) -> Application:
         """Return the stream end of TDEST `dest` (0..255).
 
         Parameters
         ----------
         policy, maxBytes
-            Of the queue of received frames, for the first call with this `dest`. A receiver that
-            leaves a blocking queue full holds up the whole link, registers and all; the policies
-            that drop never do.
+            Of the queue of received frames, for the first call with this `dest`; the policy is
+            that of the device (`receivePolicy`) unless it is given here.
         """
-        return self._link.packetizer.application(dest, policy=policy, maxBytes=maxBytes)
+        return self._link.packetizer.application(dest, policy=policy or self._policy, maxBytes=maxBytes)
 
     def countReset(self) -> None:
         """Zero the counters of the link."""

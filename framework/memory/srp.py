@@ -92,14 +92,14 @@ class SrpClient(Master, StreamSlave, Slave):
 
         That saves a change of threads. With more than one under way the thread of the link does it.
         """
-        source = self._source
-        if source is None:
+        source, pending = self._source, self._busPending
+        if source is None or pending is None:
             return
-        if len(self._busPending or ()) == 1:
+        if len(pending) == 1:
             if not transaction._deadline:
                 transaction.start_timer()
             source.receiveWhile(lambda: not transaction.ended, transaction._deadline)
-        if self._busPending:
+        if pending:
             source.recall()
 
     def __lshift__(self, other: Any) -> Any:
@@ -133,7 +133,7 @@ class SrpClient(Master, StreamSlave, Slave):
             self._addTransaction(transaction)
             if self._source is not None:
                 transaction._fetch = self._bring
-                if len(self._busPending or ()) == 2:  # nobody will wait for the first in its own thread
+                if transaction._callbacks:  # nobody will wait for it here, but for what it is a part of
                     self._source.recall()
         self._request(Frame(payload))
         if type == Post:

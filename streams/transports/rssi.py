@@ -137,6 +137,7 @@ class _Link(RssiSettings):
         self._alarm = math.inf  # when the own thread looks after the link by itself
         self._relieved = False
         self._was_open = False
+        self._delivering = False  # payloads that are acknowledged are not handed over yet
         self._quiet = True  # nothing waits to be sent or acknowledged
         self._lost = 0, 0
 
@@ -184,6 +185,10 @@ class _Link(RssiSettings):
     def _quiesce(self, deadline: float) -> bool:
         """Wait until the other end has acknowledged everything, and the sinks here have taken all."""
         acknowledged = self._wait_acknowledged(deadline)
+        with self._lock:
+            if self._serving != threading.get_ident():
+                left = max(0.0, deadline - time.monotonic())
+                acknowledged &= self._news.wait_for(lambda: not self._delivering, left)
         return self._arrived._drain(deadline) and acknowledged
 
     def _stop(self) -> None:
@@ -304,7 +309,13 @@ class _Link(RssiSettings):
                         self._wake.notify()
                     return
                 segments, payloads = self._take_work()
-            self._work(segments, payloads)
+            try:
+                self._work(segments, payloads)
+            except BaseException:  # an interrupt, in the thread of a sender: the link goes on without it
+                with self._lock:
+                    self._serving = None
+                    self._wake.notify()
+                raise
             turns -= 1
 
     def _has_work(self) -> bool:
@@ -364,6 +375,7 @@ class _Link(RssiSettings):
         if core.local_busy and self._arrived.size() + len(received) < most // 2:
             core.set_busy(False)  # taken before the application could see that it is waited for
         core.advance(now)
+        self._delivering = bool(received)
         self._transmit()  # first the acknowledge, for which the other end waits
         self._hand_over(received)
         self._tell()
@@ -423,7 +435,8 @@ class _Link(RssiSettings):
             self._quiet = not (self._outbox or core.under_way)
             if len(self._outbox) <= core.current.max_buffers:
                 self._room.notify_all()
-            if self._quiet or is_open != self._was_open:
+            delivered, self._delivering = self._delivering, False
+            if self._quiet or delivered or is_open != self._was_open:
                 self._news.notify_all()
         if is_open != self._was_open:
             self._was_open = is_open

@@ -228,6 +228,29 @@ def test_a_sink_that_fails_leaves_the_registers_alone(
         assert root.Fpga.Words.get().tolist() == list(range(64))
 
 
+def test_with_a_dropping_policy_a_stuck_sink_leaves_the_registers_alone(
+    firmware: Firmware, await_true: Callable[..., Any]
+) -> None:
+    gate = threading.Event()
+
+    class Stuck(Slave):
+        def _acceptFrame(self, frame: Frame) -> None:
+            assert gate.wait(20)
+
+    pack = UdpRssiPack(name="Net", port=firmware.link.port, packVer=2, receivePolicy="drop_new")
+    data = pack.application(1, maxBytes=4000)
+    data >> Stuck()
+    with tree(pack) as root:
+        try:
+            for _ in range(10):
+                firmware.source._sendBatch(FrameBatch.gather([Frame(bytes(1000))] * 50))
+            await_true(lambda: data.queue.dropCnt() > 400)
+            root.Fpga.Words.set(list(range(64)))
+            assert root.Fpga.Words.get().tolist() == list(range(64))
+        finally:
+            gate.set()
+
+
 def test_both_ends_may_be_trees(sink: Any) -> None:
     far = UdpRssiPack(name="Far", port=0, packVer=2, server=True)
     source = Master()

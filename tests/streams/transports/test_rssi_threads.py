@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from sapwood.streams import Frame, FrameBatch, Master, Slave, streamConnectBiDir
+from sapwood.streams import Frame, FrameBatch, Master, Slave, disconnect, streamConnectBiDir
+from sapwood.streams.protocols.packetizer import CoreV2
 from sapwood.streams.transports import rssi, udp
 
 WAIT_S = 20.0
@@ -243,3 +244,104 @@ def test_an_idle_link_keeps_its_times() -> None:
     assert pair.client._quiesce(time.monotonic() + WAIT_S)
     assert len(pair.at_server.wait(2)) == 2
     pair.close()
+
+
+class Packets:
+    """Packetizers on the two ends of a pair; channel 1 goes up to a gate and a sink."""
+
+    def __init__(self, pair: Pair, max_bytes: int) -> None:
+        self.near, self.far = CoreV2(True, True, True), CoreV2(True, True, True)
+        for end, sink, core in (
+            (pair.client, pair.at_client, self.near),
+            (pair.server, pair.at_server, self.far),
+        ):
+            disconnect(end.application(), sink)
+            streamConnectBiDir(end.application(), core.transport())
+        self.gate, self.source = Gate(), Master()
+        self.far.application(1, maxBytes=max_bytes) >> self.gate >> pair.at_server
+        self.source >> self.near.application(1)
+
+    def close(self) -> None:
+        self.gate.open.set()
+        self.near.abort()
+        self.far.abort()
+
+
+def test_a_packetizer_gets_its_packets_at_once(pair: Pair) -> None:
+    packets = Packets(pair, 1 << 20)
+    for first in range(0, 1000, 20):
+        packets.source._sendBatch(numbered(first, 20))
+    assert pair.at_server.wait(1000) == list(range(1000))
+    assert pair.server._arrived.counters.frames == 0
+    packets.close()
+
+
+def test_a_full_channel_makes_its_end_busy_and_loses_nothing(pair: Pair) -> None:
+    packets = Packets(pair, 4000)  # bytes: 20 frames
+    packets.gate.open.clear()
+    sender = threading.Thread(
+        target=lambda: [packets.source._sendBatch(numbered(n, 20)) for n in range(0, 1000, 20)]
+    )
+    sender.start()
+    deadline = time.monotonic() + WAIT_S
+    while not pair.server.getLocBusy():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.001)
+    assert pair.server._arrived.counters.frames > 0  # the thread of the queue waits, the link does not
+    back = Master()
+    back >> packets.far.application(2)
+    packets.near.application(2) >> pair.at_client
+    back._sendFrame(Frame(bytes(4)))
+    pair.at_client.wait(1)
+    packets.gate.open.set()
+    assert pair.at_server.wait(1000) == list(range(1000))
+    sender.join(WAIT_S)
+    assert not sender.is_alive()
+    packets.close()
+
+
+def test_a_failing_packetizer_does_not_stop_the_link(gated: Pair) -> None:
+    class Broken(Slave):
+        def takesAtOnce(self, packets: int, nbytes: int) -> bool:
+            return True
+
+        def _acceptFrame(self, frame: Frame) -> None:
+            raise OSError("broken")
+
+    disconnect(gated.server.application(), gated.at_server)
+    broken = Broken()
+    gated.server.application() >> broken
+    gated.up._sendBatch(numbered(0, 50))
+    assert gated.client._quiesce(time.monotonic() + WAIT_S)
+    assert "broken" in str(gated.server.lastError)
+    assert gated.server.counters.errors > 0
+    assert gated.server.getOpen()
+
+
+def test_an_interrupt_of_a_sender_leaves_the_link_to_others(gated: Pair) -> None:
+    me = threading.get_ident()
+
+    def interrupt(frame: Frame) -> None:
+        if threading.get_ident() == me:
+            gated.gates[0].then = lambda _: None
+            raise KeyboardInterrupt
+
+    caught = threading.Event()
+
+    def send() -> None:
+        try:
+            gated.up._sendFrame(Frame(bytes(4)))
+        except KeyboardInterrupt:
+            caught.set()
+
+    for _ in range(100):  # until the sender's own thread was the one
+        gated.gates[0].then = interrupt
+        send()
+        if caught.is_set():
+            break
+    assert caught.is_set()
+    gated.up._sendFrame(Frame((1).to_bytes(4, "big")))  # what was lost in the interrupt is sent again
+    deadline = time.monotonic() + WAIT_S
+    while 1 not in gated.at_server.numbers:
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.001)
