@@ -144,8 +144,8 @@ class BridgeSockets:
 
     def ring(self) -> None:
         """Make both waits return, now and from now on."""
-        self.rung = True
         self._ringer.send(b"!")
+        self.rung = True  # last: threads that see it may close everything
 
     def close(self, linger_s: float = 0.0) -> None:
         """Close everything; what was sent has `linger_s` seconds to leave. Only once the threads ended."""
