@@ -203,7 +203,7 @@ class VectorOfVectors(LGDO):
 
     def _as_row(self, row: Any) -> Any:
         if isinstance(self.flattened_data, VectorOfVectors):
-            return VectorOfVectors(row, dtype=self.dtype)
+            return VectorOfVectors(row, dtype=self.dtype, shape_guess=(0,) * (self.ndim - 1))
         return np.asarray(row, self.dtype)
 
     def insert(self, i: int, new: ArrayLike | VectorOfVectors) -> None:
@@ -285,7 +285,7 @@ class VectorOfVectors(LGDO):
 
 
 def _flattened(
-    data: Sequence[Any], dtype: DTypeLike | None
+    data: Sequence[Any], dtype: DTypeLike | None, depth: int
 ) -> tuple[Array | VectorOfVectors, NDArray[np.int64]]:
     """Return the values of nested sequences, and where rows end."""
     sizes = [len(row) for row in data]
