@@ -45,7 +45,7 @@ class H5File:
         self.file_path: Path | None = None
         self._shared: SharedFile | None = None
         self.writer: SharedFile | None = None  # the open file if it can be changed
-        self._release: Any = None
+        self._dropped: Any = None
         self._mode = "r"
         self._swmr_mode = False
         self._interval = 1
@@ -150,7 +150,8 @@ class H5File:
         self._mode = "r" if mode == "r" else "a"
         self.writer = None if mode == "r" else shared
         self._swmr_mode = swmr_mode
-        self._release = weakref.finalize(self, shared.release)
+        self._dropped = weakref.finalize(self, shared.abandon)
+        self._dropped.atexit = False  # the file itself is closed then
         if mode == "w":
             self._begin(title)
         return shared.handle
@@ -182,9 +183,10 @@ class H5File:
         FileError
             When rows on their way could not be written.
         """
-        release, self._release, self._shared, self.writer = self._release, None, None, None
-        if release is not None:
-            release()
+        shared, self._shared, self.writer = self._shared, None, None
+        if shared is not None:
+            self._dropped.detach()
+            shared.release()
 
     def isopen(self) -> bool:
         """Tell whether a file is open."""

@@ -6,11 +6,13 @@ cannot run into each other.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,8 +31,8 @@ __all__ = ["FLUSH_S", "SharedFile", "acquire", "restate_shape"]
 FLUSH_S = 1.0  # a killed writer loses the rows of this time at most
 
 _LOG = logging.getLogger(__name__)
-_LOCK = threading.Lock()
-_open: dict[tuple[int, int], SharedFile] = {}
+_LOCK = threading.RLock()  # never held while waiting for the lock of a file
+_open: weakref.WeakValueDictionary[tuple[int, int], SharedFile] = weakref.WeakValueDictionary()
 
 
 def acquire(path: Path, mode: str, swmr: bool) -> SharedFile:
@@ -41,13 +43,16 @@ def acquire(path: Path, mode: str, swmr: bool) -> SharedFile:
     FileError
         When it cannot be opened, or not in this way beside those who have it open.
     """
-    with _LOCK:
-        shared = _open.get(_identity(path)) if path.exists() else None
-        if shared is not None and shared.handle:
-            return shared.join(mode, swmr)
-        shared = SharedFile(path, _opened(path, mode, swmr), mode != "r", swmr)
-        _open[shared.key] = shared
-        return shared
+    while True:
+        with _LOCK:
+            shared = _open.get(_identity(path)) if path.exists() else None
+            if shared is None or not shared.handle:
+                shared = SharedFile(path, _opened(path, mode, swmr), mode != "r", swmr)
+                _open[shared.key] = shared
+                return shared
+            if not shared.closing.is_set():
+                return shared.join(mode, swmr)
+        shared.closed.wait()
 
 
 def _opened(path: Path, mode: str, swmr: bool) -> Any:
@@ -95,11 +100,13 @@ class SharedFile:
         self.changed = writable
         self._failure: Exception | None = None
         self._users = 1
-        self._stop = threading.Event()
+        self._left: deque[None] = deque()  # users that were dropped without closing
+        self._wake = threading.Event()
+        self.closing = threading.Event()
+        self.closed = threading.Event()
         if writable:
             self._keep_metadata()
-            threading.Thread(target=_flusher, args=(weakref.ref(self), self._stop), daemon=True,
-                             name=f"flush {path.name}").start()  # fmt: skip
+            threading.Thread(target=self._keep_flushing, daemon=True, name=f"flush {path.name}").start()
 
     def join(self, mode: str, swmr: bool) -> SharedFile:
         """Count one more user, if it can have the file in this way."""
@@ -110,8 +117,7 @@ class SharedFile:
                             hint="Close it first.")  # fmt: skip
         if swmr and mode == "a" and not self.swmr_made:
             raise SwmrError("The file is open without swmr_mode in this process", file=self.path)
-        with self.lock:
-            self._users += 1
+        self._users += 1
         return self
 
     @property
@@ -267,23 +273,53 @@ class SharedFile:
             self.index = TreeIndex(self.handle)
 
     def release(self) -> None:
-        """Count one user less; the last one closes the file.
+        """Count one user less; everything is written, and the last one closes the file.
 
         Raises
         ------
         FileError
             When what was on its way could not be written.
         """
-        with _LOCK, self.lock:
+        with _LOCK:
             self._users -= 1
-            last = self._users <= 0
-            if last and _open.get(self.key) is self:
-                del _open[self.key]
-        if not last:
-            return self.flush()
-        self._stop.set()
-        with self.lock:
-            return self._close()
+            if self._users == 0:
+                self.closing.set()
+        if self._users > 0:
+            self.flush()
+        else:
+            self._finish()
+
+    def abandon(self) -> None:
+        """Do the same later, in the thread of the timed flush.
+
+        The garbage collector calls it, in any thread and whatever locks that holds.
+        """
+        self._left.append(None)
+        self._wake.set()
+
+    def _keep_flushing(self) -> None:
+        """Flush from time to time until the file is closed."""
+        while not self.closed.is_set():
+            self._wake.wait(FLUSH_S)
+            self._wake.clear()
+            try:
+                while self._left:
+                    self._left.popleft()
+                    self.release()
+            except FileError as error:
+                _LOG.error("Rows of %s are lost: %s", self.path, error)
+            self.flush_if_changed()
+
+    def _finish(self) -> None:
+        try:
+            with self.lock:
+                self._close()
+        finally:
+            with _LOCK:
+                if _open.get(self.key) is self:
+                    del _open[self.key]
+            self.closed.set()
+            self._wake.set()
 
     def _close(self) -> None:
         try:
@@ -306,19 +342,13 @@ class SharedFile:
             _LOG.warning("The attributes of %s stay as they were when SWMR began: %s", self.path, error)
 
 
-def _flusher(reference: weakref.ref[SharedFile], stop: threading.Event) -> None:
-    """Flush a file from time to time, as long as it lives."""
-    while not stop.wait(FLUSH_S):
-        shared = reference()
-        if shared is None:
-            return
-        shared.flush_if_changed()
-        del shared
+def _close_all() -> None:
+    """Close the files that are still open for writing when the program ends."""
+    for shared in list(_open.values()):
+        if shared.writable and not shared.closing.is_set():
+            shared.closing.set()
+            shared._finish()
 
 
-def _forget_after_fork() -> None:
-    """Leave the files of the parent process to it."""
-    _open.clear()
-
-
-os.register_at_fork(after_in_child=_forget_after_fork)
+atexit.register(_close_all)
+os.register_at_fork(after_in_child=_open.clear)  # the files of the parent are left to it

@@ -34,8 +34,9 @@ SIGNATURES = {
     "__init__": "save_type='scan', backend=None",
     "from_file": "path, save_type='scan', new_file=False, metadata=None",
     "add_act_group": "where, title='', settings_as_xml='', metadata=None",
-    "add_array": "where, name, data_type, array_to_save=None, data_shape=None, array_type=None, fill_value=None, "
-    "data_dimension=None, scan_shape=(), add_scan_dim=False, enlargeable=False, title='', metadata=None",
+    "add_array": "where, name, data_type, array_to_save=None, data_shape=None, array_type=None, "
+    "fill_value=None, data_dimension=None, scan_shape=(), add_scan_dim=False, "
+    "enlargeable=False, title='', metadata=None",
     "add_ch_group": "where, title='', settings_as_xml='', metadata=None",
     "add_data_group": "where, data_dim, title='', settings_as_xml='', metadata=None, group_name=None",
     "add_det_group": "where, title='', settings_as_xml='', metadata=None",

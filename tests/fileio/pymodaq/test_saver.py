@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -427,9 +429,46 @@ def test_two_savers_of_one_file(saver, path) -> None:
 def test_a_saver_that_is_dropped_writes_everything(path) -> None:
     saver = H5SaverLowLevel.from_file(path)
     points(saver).append(np.array([1.0]))
+    file = saver.shared
     del saver
+    assert file.closed.wait(60)
     with h5py.File(path) as file:
         assert file["RawData/Points"].shape == (1,)
+
+
+def test_the_end_of_a_program_writes_everything(path) -> None:
+    code = """
+import sys
+import numpy as np
+from sapwood.fileio.pymodaq.saver import H5SaverLowLevel
+saver = H5SaverLowLevel.from_file(sys.argv[1])
+array = saver.add_array("/RawData", "points", "data", enlargeable=True, data_dimension="Data0D")
+array.append(np.arange(3.0))
+"""
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+    with h5py.File(path) as file:
+        assert file["RawData/Points"][:].tolist() == [0, 1, 2]
+        assert b"(3,)" in file["RawData/Points"].attrs["shape"]
+
+
+def test_opening_and_closing_in_many_threads(path) -> None:
+    H5SaverLowLevel.from_file(path).close_file()
+
+    def run(number: int) -> None:
+        for _ in range(20):
+            saver = H5SaverLowLevel.from_file(path)
+            saver.add_log(str(number))
+            if number:
+                saver.close_file()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    saver = H5SaverLowLevel.from_file(path, mode="r")
+    assert sorted(saver.logger_array.read()) == sorted("0123" * 20)
+    saver.close_file()
 
 
 def test_save_file(saver, tmp_path) -> None:
