@@ -188,15 +188,10 @@ class ApxReader(Reader):
 
     def _decode_strictly(self, records: Records) -> Hits:
         layout, data = self.readout_class.HIT_CLASS.LAYOUT, self.data
-        raw, count, status, skipped = (
-            [],
-            np.zeros(len(records), np.int64),
-            np.zeros(len(records), np.uint16),
-            0,
-        )
-        for index, (offset, size) in enumerate(
-            zip(records.offset.tolist(), records.size.tolist(), strict=True)
-        ):
+        count, status = np.zeros(len(records), np.int64), np.zeros(len(records), np.uint16)
+        raw: list[bytes] = []
+        places = zip(records.offset.tolist(), records.size.tolist(), strict=True)
+        for index, (offset, size) in enumerate(places):
             begin = offset + HEAD.size
             readout = self.readout_class(data[begin : begin + size].tobytes(), 0, 0, strip=self._strip)
             try:
@@ -209,7 +204,7 @@ class ApxReader(Reader):
         row = np.repeat(np.arange(len(records)), count)
         order = np.arange(len(row)) - (np.cumsum(count) - count)[row]
         flat = np.frombuffer(b"".join(raw), np.uint8).reshape(len(raw), layout.size)
-        return Hits(flat, row, order, count, status, None, 0, skipped, 0, 0)
+        return Hits(flat, row, order, count, status, carry=None, joined=0, skipped=0, orphans=0, extras=0)
 
     def hit_arrays(
         self, names: Sequence[str] | None = None, nbytes: int = CHUNK_BYTES

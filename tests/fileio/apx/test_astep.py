@@ -90,6 +90,7 @@ def test_matching() -> None:
     assert match_half_hits(hits, mintot=0)["row"].tolist() == [3, 3, 4, 4]
     assert match_half_hits(hits, layers=[2])["row"].tolist() == []
     assert match_half_hits(hits, maxts=0)["row"].tolist() == []
+    assert match_half_hits(half_hits((1, 20, 8, 110), (0, 5, 8, 100)))["row"].tolist() == []
 
 
 def test_text_streams(tmp_path) -> None:

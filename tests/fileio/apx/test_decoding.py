@@ -196,10 +196,8 @@ _PART = st.one_of(
 _DATA = st.lists(_PART, max_size=8).map(b"".join)
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.sampled_from(CLASSES), st.lists(_DATA, max_size=40), st.sampled_from([1, 3, 20]), st.booleans())
-def test_columns_are_the_objects(readout_class, parts, repeat, chain) -> None:
-    parts = (parts * repeat)[:80]
+def same_in_columns(readout_class, parts, *, chain: bool) -> int:
+    """Decode by columns and by objects; return how many hits were joined."""
     layout = readout_class.HIT_CLASS.LAYOUT
     size = np.array([len(part) for part in parts], np.int64)
     begin = np.cumsum(size) - size
@@ -219,6 +217,31 @@ def test_columns_are_the_objects(readout_class, parts, repeat, chain) -> None:
     assert found.count.tolist() == counts
     assert found.status.tolist() == status
     assert found.carry == carry
+    return found.joined
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(CLASSES), st.lists(_DATA, max_size=40), st.sampled_from([1, 3, 20]), st.booleans())
+def test_columns_are_the_objects(readout_class, parts, repeat, chain) -> None:
+    same_in_columns(readout_class, (parts * repeat)[:80], chain=chain)
+
+
+@pytest.mark.parametrize("readout_class", CLASSES[:2])
+@pytest.mark.parametrize("seed", range(8))
+def test_split_hits_in_columns(readout_class, seed) -> None:
+    rng = np.random.default_rng(seed)
+    starts = sorted(readout_class.HIT_CLASS.LAYOUT.starts)
+    size = readout_class.HIT_CLASS.LAYOUT.size
+    parts, stream = [], b""
+    for _ in range(400):
+        stream += bytes([rng.choice(starts)]) + rng.integers(0, 0x20, size - 1, np.uint8).tobytes()
+        stream += b"\xbc" * int(rng.integers(0, 3))
+    while stream:
+        cut = int(rng.integers(5, 60))
+        parts.append(b"\xbc" * int(rng.integers(0, 12)) + stream[:cut])
+        stream = stream[cut:]
+    assert same_in_columns(readout_class, parts, chain=True) > 15
+    assert same_in_columns(readout_class, parts, chain=False) == 0
 
 
 @settings(max_examples=60, deadline=None)
