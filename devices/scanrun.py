@@ -73,7 +73,7 @@ class ScanRun:
     def __post_init__(self) -> None:
         self._go.set()
         self.place = [0] * len(self.plan.shape)
-        self._forget()
+        self._last = [None] * len(self.moved)
 
     @property
     def progress(self) -> float:
@@ -149,16 +149,11 @@ class ScanRun:
                     raise
                 self.logger.warning("Point %s is left out: %s", indexes, told(error))
                 self.skipped += 1
-                self._forget()
                 continue
             self.file.add(indexes, data)
             self.done += 1
             after()
         return True
-
-    def _forget(self) -> None:
-        """Have all variables set anew at the next point."""
-        self._last = [None] * len(self.moved)
 
     def _take(self, values: Sequence[Any]) -> list[DataRaw]:
         """Go to one point and return its data; variables that have their value already are left alone."""

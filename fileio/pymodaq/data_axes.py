@@ -11,6 +11,7 @@ from sapwood.fileio.pymodaq.axes import Axis
 from sapwood.fileio.pymodaq.data_errors import AxisError
 from sapwood.fileio.pymodaq.data_nexus import set_units
 from sapwood.fileio.pymodaq.data_nodes import NodeSaver, index_of_name, kind_of
+from sapwood.fileio.pymodaq.data_reading import read_array
 from sapwood.fileio.pymodaq.enums import DataDim, DataType
 from sapwood.fileio.pymodaq.nodes import GROUP
 
@@ -31,7 +32,7 @@ def axis_of_node(node: Any) -> Axis:
     return Axis(
         label=_text(attributes.get("label", "")),
         units=_text(attributes.get("units", "")),
-        data=np.atleast_1d(node.read()).ravel(),
+        data=np.atleast_1d(read_array(node)).ravel(),
         index=int(attributes.get("index", 0)),
         spread_order=int(attributes.get("spread_order", 0)),
     )

@@ -2,17 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sapwood.errors import FormatError, SapwoodError
 from sapwood.fileio.pymodaq.axes import Axis
 from sapwood.fileio.pymodaq.data_errors import DataShapeError
 from sapwood.fileio.pymodaq.enums import DataType
 
-__all__ = ["fit_axes", "kept_dimensions", "nav_indexes_of", "read_alike", "squeeze", "subtract"]
+__all__ = [
+    "damage_told",
+    "fit_axes",
+    "kept_dimensions",
+    "nav_indexes_of",
+    "read_alike",
+    "read_array",
+    "squeeze",
+    "subtract",
+]
+
+FREE_BYTES = 1 << 30  # an array up to this size is read whatever the size of the file
+LARGEST_RATIO = 2000  # of values to file: no filter makes them smaller
+
+_DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError)
+
+
+@contextlib.contextmanager
+def damage_told(file: object) -> Iterator[None]:
+    """Raise what the library says of a damaged file, or what its attributes lead to, as `FormatError`."""
+    try:
+        yield
+    except SapwoodError:
+        raise
+    except _DAMAGE as error:
+        raise FormatError(
+            "The data cannot be loaded, the file is damaged",
+            file=file,
+            seen=f"{type(error).__name__}: {error}",
+        ) from error
+
+
+def read_array(node: Any) -> NDArray[Any]:
+    """Read all of an array.
+
+    Raises
+    ------
+    FormatError
+        It claims to be larger than its file can hold.
+    """
+    nbytes = math.prod(node.shape) * node.dtype.itemsize
+    held = os.path.getsize(node.file_name)
+    if nbytes > FREE_BYTES and nbytes > LARGEST_RATIO * held:
+        raise FormatError(
+            f"{node.path} is larger than its file can hold",
+            file=node.file_name,
+            expected=f"{nbytes} bytes",
+            seen=f"{held} bytes of file",
+        )
+    values: NDArray[Any] = node.read()
+    return values
 
 
 def nav_indexes_of(facts: Mapping[str, Any], kind: DataType, ndim: int) -> tuple[int, ...]:
@@ -31,7 +85,7 @@ def read_alike(nodes: Sequence[Any], kind: DataType) -> list[NDArray[Any]]:
     DataShapeError
         The shapes differ.
     """
-    arrays = [np.atleast_1d(node.read()) for node in nodes]
+    arrays = [np.atleast_1d(read_array(node)) for node in nodes]
     if kind is DataType.data_enlargeable:
         rows = min(len(array) for array in arrays)
         arrays = [array[:rows] for array in arrays]

@@ -18,10 +18,12 @@ from sapwood.fileio.pymodaq.data_nexus import ENTRY
 from sapwood.fileio.pymodaq.data_nodes import index_of_name, kind_of, nodes_of_kind
 from sapwood.fileio.pymodaq.data_objects import DataWithAxes
 from sapwood.fileio.pymodaq.data_reading import (
+    damage_told,
     fit_axes,
     kept_dimensions,
     nav_indexes_of,
     read_alike,
+    read_array,
     squeeze,
     subtract,
 )
@@ -76,10 +78,16 @@ class DataLoader:
     """
 
     def __init__(self, h5saver: Any, swmr_mode: bool = False, raw_group: str | None = None) -> None:
-        self._own = isinstance(h5saver, (str, os.PathLike))
-        if self._own:
+        if isinstance(h5saver, (str, os.PathLike)):
             saver = H5SaverLowLevel()
-            saver.init_file(h5saver, raw_group_name=raw_group or "RawData", mode="r", swmr_mode=swmr_mode)
+            try:
+                with damage_told(h5saver):
+                    saver.init_file(
+                        h5saver, raw_group_name=raw_group or "RawData", mode="r", swmr_mode=swmr_mode
+                    )
+            except BaseException:
+                saver.close_file()
+                raise
             h5saver = saver
         self.h5saver = h5saver
         self._raw = raw_group
@@ -174,11 +182,12 @@ class DataLoader:
         DataShapeError
             Arrays to be taken together, or their background, differ in shape.
         """
-        node = self.h5saver.get_node(where)
-        kind = kind_in(node)
-        group = node.parent_node
-        nodes = nodes_of_kind(group, kind) if load_all and kind_of(node) is kind else [node]
-        return self._load(nodes, node, group, kind, with_bkg)
+        with damage_told(self.h5saver.file_path):
+            node = self.h5saver.get_node(where)
+            kind = kind_in(node)
+            group = node.parent_node
+            nodes = nodes_of_kind(group, kind) if load_all and kind_of(node) is kind else [node]
+            return self._load(nodes, node, group, kind, with_bkg)
 
     def _load(
         self, nodes: Sequence[Any], node: Any, group: Any, kind: DataType, with_bkg: bool
@@ -229,7 +238,7 @@ class DataLoader:
         there = {index_of_name(one.name): one for one in nodes_of_kind(group, DataType.error)}
         own = [there.get(index_of_name(one.name)) for one in nodes]
         shape = arrays[0].shape
-        found = [None if one is None else one.read()[: shape[0]] for one in own]
+        found = [None if one is None else read_array(one)[: shape[0]] for one in own]
         if all(error is None or error.shape != shape for error in found):
             return None
         return [np.full(shape, np.nan) if error is None or error.shape != shape else error for error in found]
@@ -249,11 +258,11 @@ class DataLoader:
             bkg = there.get(index_of_name(node.name))
             if bkg is None:
                 continue
-            result[i] = subtract(arrays[i], bkg.read(), node.path)
+            result[i] = subtract(arrays[i], read_array(bkg), node.path)
             spoiled = children.get(f"{bkg.name}_errors")
             if spoiled is not None:
                 noise = noise or [np.zeros(array.shape) for array in arrays]
-                noise[i] = np.hypot(noise[i], spoiled.read())
+                noise[i] = np.hypot(noise[i], read_array(spoiled))
         return result, noise
 
     # ---- several
@@ -278,13 +287,14 @@ class DataLoader:
         data
             A `DataToExport` to add them to; a new one has the title of the group as its name.
         """
-        top = self.raw_group if where is None else self.h5saver.get_node(where)
-        if not isinstance(top, GROUP):
-            top = top.parent_node
-        result = DataToExport(_text(top.title) or top.name) if data is None else data
-        for nodes in self._data_nodes(top):
-            kind = kind_in(nodes[0])
-            result.data.append(self._load(nodes, nodes[0], nodes[0].parent_node, kind, with_bkg))
+        with damage_told(self.h5saver.file_path):
+            top = self.raw_group if where is None else self.h5saver.get_node(where)
+            if not isinstance(top, GROUP):
+                top = top.parent_node
+            result = DataToExport(_text(top.title) or top.name) if data is None else data
+            for nodes in self._data_nodes(top):
+                kind = kind_in(nodes[0])
+                result.data.append(self._load(nodes, nodes[0], nodes[0].parent_node, kind, with_bkg))
         return result
 
     def load_data_from_name_origin(
@@ -303,13 +313,14 @@ class DataLoader:
             None has them.
         """
         seen = []
-        for nodes in self._data_nodes(self.raw_group if where is None else where):
-            node = nodes[0]
-            title, source = _text(node.title), _text(node.attrs.get("origin", ""))
-            seen.append(f"{source}/{title}")
-            if title == name and origin in ("", source):
-                own = nodes if load_all else nodes[:1]
-                return self._load(own, node, node.parent_node, kind_in(node), with_bkg)
+        with damage_told(self.h5saver.file_path):
+            for nodes in self._data_nodes(self.raw_group if where is None else where):
+                node = nodes[0]
+                title, source = _text(node.title), _text(node.attrs.get("origin", ""))
+                seen.append(f"{source}/{title}")
+                if title == name and origin in ("", source):
+                    own = nodes if load_all else nodes[:1]
+                    return self._load(own, node, node.parent_node, kind_in(node), with_bkg)
         raise UnknownDataError(f"No data named {name!r} from {origin!r}", expected=name, seen=seen[:20])
 
 

@@ -9,7 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from sapwood.errors import SapwoodError
+from sapwood.fileio.hdf5 import h5py
 from sapwood.fileio.pymodaq.data_errors import DataShapeError
 from sapwood.fileio.pymodaq.data_objects import DataWithAxes
 from sapwood.fileio.pymodaq.loader import DataLoader
@@ -95,3 +99,58 @@ def test_everything_below_a_group_is_loaded(golden_pymodaq: Path, backend: str) 
         assert len(everything.get_data_from_name("spectrum").errors or ()) == 2
         with pytest.raises(NameError, match="spectrum"):
             loader.load_data_from_name_origin("nothing")
+
+
+@settings(max_examples=40, deadline=None)
+@given(cut=st.floats(0, 1), backend=st.sampled_from(["h5py", "tables"]))
+def test_files_cut_short_load_or_say_why(
+    golden_pymodaq: Path, tmp_path_factory: pytest.TempPathFactory, cut: float, backend: str
+) -> None:
+    whole = (golden_pymodaq / f"scan2d_{backend}.h5").read_bytes()
+    path = tmp_path_factory.mktemp("cut") / "cut.h5"
+    path.write_bytes(whole[: int(cut * len(whole))])
+    try:
+        with DataLoader(path) as loader:
+            loader.load_all()
+    except SapwoodError:
+        pass
+
+
+def _damaged(path: Path, name: str, **attributes: Any) -> None:
+    """Write a file with one array whose attributes are not what they should be."""
+    with h5py().File(path, "w") as file:
+        raw = file.create_group("RawData")
+        raw.attrs["type"] = "scan"
+        node = raw.create_dataset(name, (1 << 40,), "f8", chunks=(1024,)) if name == "Huge" else None
+        node = raw.create_dataset(name, data=np.zeros((2, 3))) if node is None else node
+        for key, value in {"data_type": "data", **attributes}.items():
+            node.attrs[key] = value
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes"),
+    [
+        ("Huge", {}),
+        ("Axis00", {"data_type": "axis", "index": "many"}),
+        ("Axis00", {"data_type": "axis", "index": -1}),
+    ],
+)
+def test_attributes_and_sizes_that_cannot_be_are_told(
+    tmp_path: Path, name: str, attributes: dict[str, Any]
+) -> None:
+    _damaged(tmp_path / "damaged.h5", name, **attributes)
+    with DataLoader(tmp_path / "damaged.h5") as loader, pytest.raises(SapwoodError):
+        loader.load_data(f"/RawData/{name}")
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{"nav_indexes": "(7, -1)"}, {"nav_indexes": "some"}, {"source": "moon"}, {"distribution": 3.5},
+     {"timestamp": "now"}, {"label": 7}, {"units": [1, 2]}, {"extra": "__import__('os')"}],
+)  # fmt: skip
+def test_odd_attributes_do_not_keep_data_from_being_loaded(
+    tmp_path: Path, attributes: dict[str, Any]
+) -> None:
+    _damaged(tmp_path / "odd.h5", "Data00", **attributes)
+    with DataLoader(tmp_path / "odd.h5") as loader:
+        assert loader.load_data("/RawData/Data00").shape == (2, 3)

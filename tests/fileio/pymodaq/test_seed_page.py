@@ -1,59 +1,13 @@
-"""The page of the peer's module ``saving``: every name on it is here and does what the page says."""
+"""The page of the peer's module ``saving``: every method on it does what the page says."""
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from sapwood.fileio.pymodaq.enums import DataType, FileType, GroupType
+from sapwood.fileio.pymodaq.enums import DataType, GroupType
 from sapwood.fileio.pymodaq.saver import H5SaverLowLevel
-
-GROUP = "where title settings_as_xml metadata"
-SIGNATURES = {
-    "__init__": "save_type backend",
-    "from_file": "path save_type new_file metadata",
-    "add_act_group": GROUP,
-    "add_array": "where name data_type array_to_save data_shape array_type fill_value data_dimension "
-    "scan_shape add_scan_dim enlargeable title metadata",
-    "add_ch_group": GROUP,
-    "add_data_group": "where data_dim title settings_as_xml metadata group_name",
-    "add_det_group": GROUP,
-    "add_generic_group": f"{GROUP} group_type",
-    "add_incremental_group": f"group_type {GROUP}",
-    "add_log": "msg",
-    "add_move_group": GROUP,
-    "add_scan_group": GROUP,
-    "add_string_array": "where name title metadata",
-    "get_groups": "where group_type",
-    "get_last_group": "where group_type",
-    "get_node_from_attribute_match": "where attr_name attr_value",
-    "get_node_from_title": "where title",
-    "get_set_group": "where name title kwargs",
-    "get_set_logger": "where",
-    "init_file": "file_name raw_group_name new_file metadata swmr_mode",
-    "save_file": "filename",
-    "set_swmr_flush_interval": "interval",
-    "tick_flush": "",
-}
-
-
-@pytest.mark.parametrize("name", SIGNATURES)
-def test_parameters_have_the_names_and_order_of_the_page(name: str) -> None:
-    parameters = list(inspect.signature(getattr(H5SaverLowLevel, name)).parameters)
-    wanted = SIGNATURES[name].split()
-    found = [parameter for parameter in parameters if parameter != "self"]
-    assert found[: len(wanted)] == wanted
-
-
-def test_enumerations_have_the_members_of_the_page() -> None:
-    assert DataType.to_dict() == {
-        "axis": "Axis", "bkg": "Bkg", "data": "Data", "data_enlargeable": "EnlData", "error": "ErrorBar",
-        "external_h5": "ExtData", "live_scan": "Live", "strings": "Strings",
-    }  # fmt: skip
-    assert FileType.to_dict() == {"actuator": 1, "axis": 2, "detector": 0, "scan": 3}
 
 
 def test_everything_on_the_page_can_be_done(tmp_path: Path) -> None:
