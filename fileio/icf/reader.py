@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import chain
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,9 +62,18 @@ class RawObjectReaderBase:
         self._moving = self._source.header.version == 0  # read_at moves the position, as SSDAQ's does
         self._stream: Iterator[tuple[int, Block | Exception]] | None = None
         self._current: tuple[int, Block | Exception, list[bytes]] | None = None
+        self._file: BinaryIO | None = None
         self._seek(0)
 
     # What the file is
+
+    @property
+    def file(self) -> BinaryIO:
+        """The file, open for reading apart from the reader: its position is its own."""
+        self._source.map  # noqa: B018  # must be open
+        if self._file is None:
+            self._file = open(self.filename, "rb")  # noqa: SIM115  # closed with the reader
+        return self._file
 
     @property
     def n_entries(self) -> int:
@@ -386,6 +395,8 @@ class RawObjectReaderBase:
         """Let go of the file; reading afterwards raises `ClosedFile`, a `ValueError`."""
         self._seek(self._position())
         self._stream = self._current = None
+        if self._file is not None:
+            self._file.close()
         self._source.close()
 
     def __enter__(self) -> Self:

@@ -6,6 +6,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 __all__ = ["Index", "Run"]
 
 
@@ -67,6 +69,8 @@ class Index:
         for run in self.runs:
             self.first.append(self.count)
             self.count += run.objects
+        self.firsts = np.array(self.first, np.int64)
+        self.largest = max((run.data_bytes for run in self.runs), default=0)
 
     @property
     def end(self) -> int:

@@ -24,7 +24,7 @@ def picked(
     damaged
         Makes the error for object and run that are damaged.
     """
-    first = np.asarray(source.index.first, np.int64)
+    first = source.index.firsts
     run_of = np.searchsorted(first, numbers, side="right") - 1
     order = np.argsort(run_of, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(run_of[order])) + 1) if len(order) else []

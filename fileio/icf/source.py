@@ -187,8 +187,7 @@ class Source:
             for run in runs:
                 yield run, _tried(load, run)
             return
-        largest = max((run.data_bytes for run in self.index.runs), default=0)
-        depth = max(1, min(4, self._cache_bytes // (8 * max(largest, 1))))
+        depth = max(1, min(4, self._cache_bytes // (8 * max(self.index.largest, 1))))
         yield from in_order(partial(_tried, load), runs, depth)
 
     def _cached_or_loaded(self, run: int) -> Block:
