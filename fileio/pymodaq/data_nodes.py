@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sapwood.fileio.pymodaq.data_errors import DataTypeError
 from sapwood.fileio.pymodaq.enums import DataType, SaveType, enum_checker
-from sapwood.fileio.pymodaq.errors import NodeError
 from sapwood.fileio.pymodaq.nodes import GROUP
 from sapwood.fileio.pymodaq.saver import H5SaverLowLevel
 
@@ -178,9 +177,3 @@ class NodeSaver:
             number += 1
         self._next[path, kind] = number + 1
         return self._name(number, kind)
-
-    def _has(self, where: Any, name: str) -> bool:
-        try:
-            return name in self.h5saver.get_node(path_of(where)).node
-        except NodeError:
-            return False

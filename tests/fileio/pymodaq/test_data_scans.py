@@ -152,6 +152,7 @@ def test_spread_scans_have_all_axes_on_one_dimension(saver: H5SaverLowLevel) -> 
     data = DataLoader(saver).load_data_from_name_origin("one", "Det")
     assert (data.distribution, data.shape, data.nav_indexes) == ("spread", (5, 8), (0,))
     assert data.get_nav_axes() == axes
+    assert [axis.label for axis in data.get_sig_axes()] == ["t"]
 
 
 def test_timed_data_grow_over_time(saver: H5SaverLowLevel) -> None:
