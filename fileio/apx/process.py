@@ -31,6 +31,7 @@ _LOG = logging.getLogger("sapwood.fileio")
 _COMMENTS = "comments"
 _HEADER_HDU = "APXHEADER"
 _DATASET = "HITS"
+_PART = 4 << 20  # bytes of the file decoded together
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -43,7 +44,7 @@ class _Source:
         self.names = self.layout.select(names)
         self.text = FileHeader.deserialize(reader.header_text).serialize()
         self._reader = reader
-        pieces = reader.hit_arrays(self.names)
+        pieces = reader.hit_arrays(self.names, _PART)
         self._first = next(pieces, None)
         self._second = None if self._first is None else next(pieces, None)
         self._rest = pieces

@@ -212,11 +212,12 @@ class ApxReader(Reader):
         """Yield columns `names` of the hits, all when left out, of about `nbytes` of the file at a time."""
         layout = self.readout_class.HIT_CLASS.LAYOUT
         chosen = layout.select(names)
+        whole = self._file.size - self._begin <= nbytes
         for records, hits in self.decoded(nbytes):
             host: dict[str, NDArray[Any]] = {
                 "readout_id": records.readout_id[hits.row],
                 "timestamp": records.timestamp[hits.row],
-                "decoding_order": hits.order.astype(self.order_type(hits)),
+                "decoding_order": hits.order.astype(self.order_type(hits if whole else None)),
             }
             yield layout.arrays(hits.raw, host, chosen)
 
@@ -229,7 +230,7 @@ class ApxReader(Reader):
         return "u1" if most <= _ORDERS else "u2" if most <= 1 << 16 else "u4"
 
     def _most(self, hits: Hits | None) -> int:
-        if self._summary is None and hits is not None and self._single_chunk:
+        if self._summary is None and hits is not None:
             return int(hits.count.max(initial=0))
         return self.summary().most_hits
 
@@ -316,10 +317,6 @@ class ApxReader(Reader):
             yield Table.from_frames(self._frames(records), attributes)
 
     # Summaries
-
-    @property
-    def _single_chunk(self) -> bool:
-        return self._file.size - self._begin <= CHUNK_BYTES
 
     def summary(self) -> Summary:
         """Return what the file holds; the first call decodes it."""

@@ -11,7 +11,7 @@ import pytest
 from sapwood import fileio
 from sapwood.errors import FormatError, MissingExtra
 from sapwood.fileio import apx_load, apx_open, apx_process
-from sapwood.fileio.apx import process, reader
+from sapwood.fileio.apx import ApxReader, process
 
 TABLES = ("v4_basic", "v4_empty", "v4_edges", "v4_idle_padding", "v4_nested_metadata", "v4_split_hit",
           "peer_v4_20250723_092534_data")  # fmt: skip
@@ -83,13 +83,19 @@ def test_many_hits_in_a_readout(golden_apx, tmp_path) -> None:
         assert table["decoding_order"].tolist() == list(range(len(table)))
 
 
+def test_one_type_in_all_chunks(golden_apx, made) -> None:
+    hit = bytes.fromhex("e05042030620d701")
+    path = made([hit + b"\xbc", hit * 300 + b"\xbc", hit + b"\xbc"])
+    with ApxReader(path) as reader:
+        types = [one["decoding_order"].dtype for one in reader.hit_arrays(nbytes=20)]
+    assert types == [np.uint16] * 3
+
+
 @pytest.mark.parametrize("format_", process.FORMATS)
 def test_files_of_many_chunks(golden_apx, tmp_path, monkeypatch, format_) -> None:
     name = "peer_v3_vinj0_th1030"
     once = converted(golden_apx, name, format_, tmp_path).read_bytes()
-    chunked = reader.ApxReader.hit_arrays
-    monkeypatch.setattr(reader, "CHUNK_BYTES", 5000)
-    monkeypatch.setattr(reader.ApxReader, "hit_arrays", lambda self, names: chunked(self, names, 5000))
+    monkeypatch.setattr(process, "_PART", 5000)
     again = converted(golden_apx, name, format_, tmp_path)
     if format_ != "parquet":  # it has a group of rows for each chunk
         assert again.read_bytes() == once
