@@ -26,6 +26,7 @@ __all__ = ["HITS", "READOUTS", "ApxReader", "Summary"]
 
 HITS, READOUTS = "hits", "readouts"
 _LATEST = np.uint64(np.iinfo(np.int64).max)  # times of frames are signed
+_SCANNED = 4 << 20  # bytes of the file decoded together for the summary
 _ORDERS = 256  # hits of a readout whose numbers fit one byte
 
 
@@ -327,7 +328,11 @@ class ApxReader(Reader):
     def _scan(self) -> Summary:
         summary = Summary()
         last: Hits | None = None
-        pairs = self.decoded() if self.layout is not None else ((records, None) for records in self.records())
+        pairs = (
+            self.decoded(_SCANNED)
+            if self.layout is not None
+            else ((records, None) for records in self.records(_SCANNED))
+        )
         for records, hits in pairs:
             summary.readouts += len(records)
             summary.data_bytes += int(records.size.sum())
