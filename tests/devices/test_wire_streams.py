@@ -193,7 +193,7 @@ def test_a_client_that_reads_nothing_loses_the_link_and_gets_bus_timeouts(
                 begin = time.monotonic()
                 with pytest.raises(BusTimeout):
                     board.ScratchPad.get()
-                assert time.monotonic() - begin < 10
+                assert time.monotonic() - begin < 30, "it must not hang"
             finally:
                 wire.firmware._set_run(0)
                 stuck.release.set()
@@ -214,7 +214,7 @@ def test_a_board_stops_though_its_client_reads_nothing(policy: Any) -> None:
             assert stuck.entered.wait(20)
             begin = time.monotonic()
             wire._stop()
-            assert time.monotonic() - begin < 15
+            assert time.monotonic() - begin < 30, "it must not hang"
             assert not any(t.name == "FrontEndFirmware" for t in threading.enumerate())
         finally:
             stuck.release.set()

@@ -236,7 +236,7 @@ def test_no_server() -> None:
     start = time.monotonic()
     with pytest.raises(RemoteError, match=r"no connection to 127\.0\.0\.1:9, ping was not sent"):
         RemoteClient("127.0.0.1", 9, timeout=0.2)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30, "it must not hang"
     with pytest.raises(RemoteError):
         RemoteClient("not a host", 9, timeout=0.2)
 

@@ -279,7 +279,7 @@ def test_stop_does_not_hang_on_a_running_command(server: RemoteServer, top: Any,
     assert top.Bench.entered.acquire(timeout=10)
     start = time.monotonic()
     server._stop()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30, "it must not hang"
 
 
 def test_waking_a_server_that_has_ended_does_not_block(server: RemoteServer) -> None:
