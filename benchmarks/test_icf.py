@@ -22,7 +22,6 @@ pytestmark = [pytest.mark.benchmark(timer=time.perf_counter), pytest.mark.timeou
 N = 1_000_000
 SIZE = 100
 PEER = "SSDAQ, stated"
-RANDOM = 10_000
 
 
 @pytest.fixture(scope="module")
@@ -159,31 +158,40 @@ def pick(path: Path, numbers: list[int]) -> None:
         assert len(reader[numbers]) == len(numbers)
 
 
-@pytest.mark.parametrize(
-    ("count", "size", "peer_us"),
-    [pytest.param(N, 100, 208, id="100B"), pytest.param(50_000, 10_000, 1021, id="10kB")],
-)
-def test_random_bz2(race, request, place, count, size, peer_us) -> None:
-    """With --benchmark-disable over a twentieth of the file."""
-    part = 20 if request.config.getoption("benchmark_disable") else 1
-    rows = half_random(count // part, size)
+def pick_singly(bunches: list[bytes], per_bunch: int, size: int, numbers: list[int]) -> None:
+    """What `read_at` of SSDAQ does: a bunch is expanded when it is first met, and kept."""
+    kept: dict[int, bytes] = {}
+    for number in numbers:
+        bunch, row = divmod(number, per_bunch)
+        if bunch not in kept:
+            kept[bunch] = bz2.decompress(bunches[bunch])
+        kept[bunch][row * size : (row + 1) * size]
+
+
+@pytest.mark.parametrize(("count", "size"), [(200_000, 100), (10_000, 10_000)], ids=["100B", "10kB"])
+def test_random_bz2(race, place, count, size) -> None:
+    """SSDAQ's stated figures on a quiet machine: 208 us an object of 100 B, 1,021 us one of 10 kB."""
+    rows = half_random(count, size)
     path = write_batch(place / f"random{size}.sof", FrameBatch.from_rows(rows), 1, "bz2")
-    numbers = np.random.default_rng(3).integers(0, len(rows), RANDOM // part).tolist()
-    what = f"bz2: r[list], {RANDOM} of {count} x {size} B"
-    race(what, partial(pick, path, numbers), peer_us * 1e-6 * RANDOM,
-         named=f"{PEER}, read_at", amount=len(numbers), unit="objects/s", floor=1.5, rounds=1)  # fmt: skip
-    path.unlink()
+    numbers = np.random.default_rng(3).integers(0, count, 2000).tolist()
+    per_bunch = 1_000_000 // size + 1
+    flat = [rows[first : first + per_bunch].tobytes() for first in range(0, count, per_bunch)]
+    bunches = list(map(bz2.compress, flat))
+    del rows, flat
+    race(f"bz2: r[list], 2,000 of {count} x {size} B", partial(pick, path, numbers),
+         partial(pick_singly, bunches, per_bunch, size, numbers), named="read_at's work in one thread",
+         amount=2000, unit="objects/s", floor=1.5, rounds=3)  # fmt: skip
 
 
 def test_write_bz2(race, place) -> None:
     """Two cores against one thread that compresses the same bunches."""
-    objects = [row.tobytes() for row in half_random(2020, 10_000)]
+    objects = [row.tobytes() for row in half_random(1010, 10_000)]
     bunches = [b"".join(objects[i : i + 101]) for i in range(0, len(objects), 101)]
 
     def one_thread() -> None:
         for bunch in bunches:
             bz2.compress(bunch)
 
-    race("bz2: write 2,020 x 10 kB", lambda: write_singly(place / "w.sof", objects, 1, "bz2"), one_thread,
+    race("bz2: write 1,010 x 10 kB", lambda: write_singly(place / "w.sof", objects, 1, "bz2"), one_thread,
          named="bz2.compress in one thread", amount=len(objects), unit="objects/s", floor=1.7,
          rounds=3)  # fmt: skip
