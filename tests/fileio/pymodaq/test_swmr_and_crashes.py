@@ -260,6 +260,7 @@ def test_a_failed_write_is_told_and_keeps_the_rows(path, monkeypatch) -> None:
         broken.setattr(rows.FixedRows, "_put", refuse)
         with pytest.raises(FileError, match="no space"):
             saver.flush()
+    assert saver.shared.handle["RawData/Points"].shape == (0, 3)
     saver.flush()
     assert node.read().tolist() == [[0, 0, 0]]
     saver.close_file()
