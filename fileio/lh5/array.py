@@ -124,21 +124,29 @@ class Array(LGDO):
     def put(self, loc: int, block: ArrayLike) -> int:
         """Set rows from `loc` on to those of `block`, shape (n, ...); return ``loc + n``.
 
+        A block with one more axis, shape (m, k, ...), stands for m * k rows.
+
         Raises
         ------
         LH5EncodeError
             When the shape of a row differs, or rows before `loc` are missing.
         """
         values = _values(block)
-        if values.shape[1:] != self._storage.shape[1:] or not 0 <= loc <= self._size:
+        inner = self._storage.shape[1:]
+        grid = values.ndim == self._storage.ndim + 1 and values.shape[2:] == inner
+        if not (grid or values.shape[1:] == inner) or not 0 <= loc <= self._size:
             raise LH5EncodeError(
                 "The rows do not fit the array",
-                expected=f"rows of shape {self._storage.shape[1:]} from row {self._size} at most",
+                expected=f"rows of shape {inner} from row {self._size} at most",
                 seen=f"shape {values.shape[1:]} at row {loc}",
             )
-        end = loc + len(values)
+        end = loc + (values.shape[0] * values.shape[1] if grid else len(values))
         self._storage = grown(self._storage, self._size, end)
-        self._storage[loc:end] = values
+        target = self._storage[loc:end]
+        if grid and target.flags.c_contiguous:
+            target.reshape(values.shape)[...] = values
+        else:
+            target[...] = values.reshape(target.shape) if grid else values
         self._size = max(self._size, end)
         return end
 

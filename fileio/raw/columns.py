@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from sapwood.fileio.lh5 import (
 )
 from sapwood.fileio.lh5.vectors import gather
 
-__all__ = ["make_table", "select_rows"]
+__all__ = ["flat_rows", "make_table", "select_columns", "select_rows"]
 
 _EQUAL = "array_of_equalsized_arrays<1,1>{real}"
 _VECTORS = "array<1>{array<1>{real}}"
@@ -91,3 +91,28 @@ def _select_ragged(block: RaggedBlock, rows: NDArray[np.intp]) -> RaggedBlock:
     lengths = np.asarray(block.lengths, np.int64)
     start = np.cumsum(lengths) - lengths
     return RaggedBlock(block.values[gather(start[rows], lengths[rows])], lengths[rows])
+
+
+def select_columns(block: Mapping[str, Any], columns: list[int]) -> dict[str, Any]:
+    """Return some of the rows of every packet of a grid, see `flat_rows`."""
+    first, last = columns[0], columns[-1]
+    index = slice(first, last + 1) if last - first + 1 == len(columns) else columns
+    return flat_rows(_map_arrays(block, lambda values: values[:, index]))
+
+
+def flat_rows(block: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arrays of shape (packets, rows of each, ...) as rows in order; large ones stay views."""
+    return _map_arrays(block, _flat)
+
+
+def _flat(values: NDArray[Any]) -> NDArray[Any]:
+    if values.ndim > 2 and not values.flags.c_contiguous:
+        return values  # `Array.put` takes it as it is
+    return values.reshape(-1, *values.shape[2:])
+
+
+def _map_arrays(block: Mapping[str, Any], function: Callable[[NDArray[Any]], Any]) -> dict[str, Any]:
+    return {
+        name: _map_arrays(values, function) if isinstance(values, Mapping) else function(values)
+        for name, values in block.items()
+    }

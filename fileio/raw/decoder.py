@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.fileio.raw.buffer import RawBuffer, RawBufferList
-from sapwood.fileio.raw.columns import make_table, select_rows
+from sapwood.fileio.raw.columns import flat_rows, make_table, select_columns, select_rows
+from sapwood.fileio.raw.garbage import Garbage
 from sapwood.streams import FrameBatch
+
+if TYPE_CHECKING:
+    from sapwood.fileio.lh5 import LH5Store
 
 __all__ = ["DataDecoder", "Key"]
 
@@ -27,13 +31,45 @@ class DataDecoder:
     ``datatype``: ``waveform`` (with ``t0_units, dt, dt_units, wf_len``),
     ``array_of_equalsized_arrays<1,1>{real}`` (with ``length``) or ``array<1>{array<1>{real}}``.
     Other entries become attributes of the column.
+
+    Parameters
+    ----------
+    garbage_length, packet_size_guess
+        Accepted for those used to them: memory is taken when it is needed.
+
+    Attributes
+    ----------
+    decoded_values
+        The columns, see `get_decoded_values`.
+    is_event
+        Whether packets count as events, which is what ``n_max`` limits; not so for headers,
+        configurations and states.
+    shares_state_with
+        Decoders of a stream that have the same value here see their packets in the order of the
+        stream; each of the others sees its own packets of a block at once.
     """
 
     decoded_values: Mapping[str, Mapping[str, Any]] = {}
+    is_event: bool = True
+    shares_state_with: Hashable = None
+
+    def __init__(self, garbage_length: int = 256, packet_size_guess: int = 1024) -> None:
+        pass
 
     def get_key_lists(self) -> list[list[Any]]:
         """Return groups of keys; the keys of a group may share a table."""
         return [[None]]
+
+    def get_key_list(self) -> list[Any]:
+        """Return all keys."""
+        return [key for group in self.get_key_lists() for key in group]
+
+    def get_key_aliases(self) -> Mapping[Any, Any]:
+        """Return other names of keys, such as the index of a trace -> its key.
+
+        They count in a list of keys none of which is a key.
+        """
+        return {}
 
     def get_decoded_values(self, key: Any = None) -> Mapping[str, Mapping[str, Any]]:
         """Return the columns of rows with `key`."""
@@ -110,6 +146,30 @@ class DataDecoder:
             if one is None:
                 self.skip(key, int(np.count_nonzero(keys == key)))
 
+    def deliver_grid(
+        self, keys: Sequence[Any], block: Mapping[str, Any], buffers: Mapping[Any, RawBuffer]
+    ) -> None:
+        """Append rows that lie in a grid: packet by packet, in each packet a row for every key.
+
+        Parameters
+        ----------
+        keys
+            Of the rows of a packet, m of them.
+        block
+            For every column an array of shape (n, m, ...), views and broadcasts welcome, or a
+            mapping for a waveform.
+        buffers
+            Key -> buffer.
+        """
+        homes = [buffers.get(key) for key in keys]
+        rows = len(next(iter(block.values()), ()))
+        for home in {id(one): one for one in homes if one is not None}.values():
+            mine = [column for column, one in enumerate(homes) if one is home]
+            home.put(flat_rows(block) if len(mine) == len(homes) else select_columns(block, mine))
+        for key, home in zip(keys, homes, strict=True):
+            if home is None:
+                self.skip(key, rows)
+
     def _put(
         self, key: Any, block: Mapping[str, Any], buffers: Mapping[Any, RawBuffer], rows: int = 1
     ) -> None:
@@ -128,3 +188,42 @@ class DataDecoder:
     def skip(self, key: Any, rows: int) -> None:
         """Count rows that nobody wants."""
         self.skipped[key] = self.skipped.get(key, 0) + rows
+
+    def buffer_is_full(self, rb: RawBuffer) -> bool:
+        """Tell whether the rows of another packet may not fit."""
+        return len(rb) - rb.loc < self.get_max_rows_in_packet()
+
+    @property
+    def garbage(self) -> Garbage:
+        """Packets that could not be decoded."""
+        kept: Garbage = self.__dict__.setdefault("_garbage", None) or Garbage()
+        self._garbage = kept
+        return kept
+
+    @property
+    def garbage_table(self) -> Any:
+        """Table of the packets in `garbage`: columns ``packets``, ``packet_id``, ``garbage_code``."""
+        return self.garbage.table
+
+    def put_in_garbage(self, packet: Any, packet_id: int, code: int) -> None:
+        """Keep a packet that cannot be decoded.
+
+        Parameters
+        ----------
+        packet
+            Bytes, or an array.
+        packet_id
+            Its number in the stream.
+        code
+            The reason, as the decoder numbers them; `UNDECODABLE` when it raised an error.
+        """
+        self.garbage.put(packet, packet_id, code)
+
+    def write_out_garbage(self, filename: str, group: str = "/", lh5_store: LH5Store | None = None) -> None:
+        """Append the packets in `garbage` to the table ``garbage`` in `group` of a file; forget them."""
+        from sapwood.fileio.lh5 import LH5Store
+
+        if len(self.garbage.table):
+            store = LH5Store() if lh5_store is None else lh5_store
+            store.write(self.garbage.table, "garbage", filename, group=group)
+            self.garbage.clear()

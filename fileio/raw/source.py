@@ -14,6 +14,7 @@ from sapwood.fileio.mapped import MappedFile
 __all__ = ["FileSource", "ReadingSource", "Source"]
 
 _READ_BYTES = 1 << 20
+_RELEASE_BYTES = 1 << 20
 
 
 class Source(Protocol):
@@ -30,8 +31,11 @@ class Source(Protocol):
     name: str
     offset: int
 
-    def peek(self, nbytes: int) -> NDArray[np.uint8]:
-        """Return the next `nbytes` bytes as a read-only view, fewer only at the end of the stream."""
+    def peek(self, nbytes: int, least: int | None = None) -> NDArray[np.uint8]:
+        """Return the next `nbytes` bytes as a read-only view, fewer only at the end of the stream.
+
+        With `least`, do not wait for more than so many: a live stream gives what it has.
+        """
         ...
 
     def advance(self, nbytes: int) -> None:
@@ -56,15 +60,23 @@ class FileSource:
         self._file = MappedFile(path)
         self.name = self._file.path
         self.offset = 0
+        self._used = 0  # bytes before were consumed by an earlier call: nobody looks at them any more
 
-    def peek(self, nbytes: int) -> NDArray[np.uint8]:
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._file.size
+
+    def peek(self, nbytes: int, least: int | None = None) -> NDArray[np.uint8]:
         """Return the next bytes; nothing is copied."""
         return self._file.data[self.offset : self.offset + nbytes]
 
     def advance(self, nbytes: int) -> None:
-        """Consume bytes; their memory may go back to the system."""
-        begin, self.offset = self.offset, self.offset + nbytes
-        self._file.release(begin, self.offset)
+        """Consume bytes; the memory of those consumed before goes back to the system."""
+        if self.offset - self._used >= _RELEASE_BYTES:
+            self._file.release(self._used, self.offset)
+            self._used = self.offset
+        self.offset += nbytes
 
     def close(self) -> None:
         """Let go of the file."""
@@ -91,11 +103,12 @@ class ReadingSource:
         self._buffer = np.empty(0, np.uint8)
         self._ended = False
 
-    def peek(self, nbytes: int) -> NDArray[np.uint8]:
+    def peek(self, nbytes: int, least: int | None = None) -> NDArray[np.uint8]:
         """Return the next bytes; reads until there are enough or the stream ends."""
-        if len(self._buffer) < nbytes and not self._ended:
+        wanted = nbytes if least is None else min(least, nbytes)
+        if len(self._buffer) < wanted and not self._ended:
             parts, there = [self._buffer], len(self._buffer)
-            while there < nbytes:
+            while there < wanted:
                 data = self._read(max(nbytes - there, _READ_BYTES))
                 if not data:
                     self._ended = True

@@ -1,0 +1,217 @@
+"""ORCA packets: where each begins and ends, what it is, and where a damaged stream goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "MAX_WORDS",
+    "Walk",
+    "find_packets",
+    "is_orca",
+    "masked_id",
+    "packet_words",
+    "walk",
+]
+
+SHORT = 0x80000000
+SHORT_ID = 0xFC000000
+LONG_ID = 0xFFFC0000
+LENGTH = 0x0003FFFF
+MAX_WORDS = 1 << 24  # of a packet that is believed
+
+_ALIKE = 4  # so many equal packets in a row are worth a look for more
+_CHAIN = 3  # packets that must follow each other where a stream is taken up again
+_WINDOW = 1 << 20  # bytes searched at once
+_SIGHT = 64 << 20  # bytes looked ahead at most for a chain
+
+
+def masked_id(word: int) -> int:
+    """Return the data id in word 0 of a packet, in the place where it stands there."""
+    return word & (SHORT_ID if word & SHORT else LONG_ID)
+
+
+def packet_words(word: int, second: int | None) -> int:
+    """Return the words of a packet by its words 0 and 1; 0 when word 1 is needed and missing."""
+    if word & SHORT:
+        return 1
+    return word & LENGTH or second or 0
+
+
+def is_orca(head: NDArray[np.uint8] | bytes) -> bool:
+    """Tell whether a stream begins with the packet of an ORCA header."""
+    if len(head) < 12:
+        return False
+    first, nbytes = np.frombuffer(bytes(head[:8]), "<u4").tolist()
+    return not first & LONG_ID and 0 <= 4 * first - 8 - nbytes <= 3 and bytes(head[8:12]) == b"<?xm"
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Packets found one after the other.
+
+    Parameters
+    ----------
+    start, size
+        Bytes, i8, shape (n,).
+    word
+        Word 0 of each, u4, shape (n,).
+    end
+        Bytes up to the end of the last.
+    fault
+        Why it went no further: empty at a limit, ``partial`` when the next packet is not there
+        as a whole, ``unknown`` when the next word begins no packet.
+    wanted
+        Bytes that a partial packet needs from `end` on.
+    """
+
+    start: NDArray[np.int64]
+    size: NDArray[np.int64]
+    word: NDArray[np.uint32]
+    end: int
+    fault: str = ""
+    wanted: int = 0
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+def walk(data: NDArray[np.uint8], known: Set[int], limit: int) -> Walk:
+    """Follow packets from byte 0 on, at most `limit`; runs of equal packets are found at once.
+
+    Parameters
+    ----------
+    data
+        Bytes of the stream from the beginning of a packet.
+    known
+        The data ids that exist, as `masked_id` returns them.
+    """
+    words = data[: len(data) // 4 * 4].view("<u4")
+    runs: list[tuple[int, int, int, int]] = []  # position, words, word 0, count
+    position = count = alike = 0
+    before, fault, wanted = -1, "", 0
+    while count < limit and 4 * position < len(data):
+        size, fault, wanted = _look(words, position, known)
+        if fault:
+            break
+        word = int(words[position])
+        alike = alike + 1 if word == before else 0
+        repeats = 1
+        if alike >= _ALIKE:
+            repeats = _repeats(words, position, size, limit - count)
+            alike = 0
+        runs.append((position, size, word, repeats))
+        before = word
+        position += size * repeats
+        count += repeats
+    return _walked(runs, position, fault, wanted)
+
+
+def _look(words: NDArray[np.uint32], position: int, known: Set[int]) -> tuple[int, str, int]:
+    """Return the words of the packet at `position`, what is wrong with it and the bytes it wants."""
+    there = len(words) - position
+    if not there:
+        return 0, "partial", 4
+    word = int(words[position])
+    if masked_id(word) not in known:
+        return 0, "unknown", 0
+    extended = not word & SHORT and not word & LENGTH
+    if extended and there < 2:
+        return 0, "partial", 8
+    size = packet_words(word, int(words[position + 1]) if extended else None)
+    if size > MAX_WORDS or size < 1 + extended:
+        return 0, "unknown", 0
+    return (size, "partial", 4 * size) if size > there else (size, "", 0)
+
+
+def _repeats(words: NDArray[np.uint32], position: int, size: int, limit: int) -> int:
+    """Return how many packets from `position` on have the same id and length."""
+    word = words[position]
+    extended = not int(word) & (SHORT | LENGTH)
+    most = min((len(words) - position) // size, limit)
+    found, step = 1, 16
+    while found < most:
+        end = min(found + step, most)
+        here = position + found * size
+        equal = words[here : position + end * size : size] == word
+        if extended:
+            equal = equal & (words[here + 1 : position + end * size : size] == words[position + 1])
+        bad = np.flatnonzero(~equal)
+        if len(bad):
+            return found + int(bad[0])
+        found, step = end, step * 4
+    return found
+
+
+def _walked(runs: list[tuple[int, int, int, int]], position: int, fault: str, wanted: int) -> Walk:
+    table = np.array(runs, np.int64).reshape(-1, 4)
+    first, size, word, repeats = table.T
+    index = np.repeat(np.arange(len(table)), repeats)
+    within = np.arange(len(index)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    start = first[index] + within * size[index]
+    return Walk(4 * start, 4 * size[index], word[index].astype(np.uint32), 4 * position, fault, wanted)
+
+
+Peek = Callable[[int], NDArray[np.uint8]]
+
+
+def find_packets(peek: Peek, known: Set[int], *, lone_end: bool = True) -> int | None:
+    """Return the bytes up to where packets go on, at any alignment; None when nowhere.
+
+    Three packets must follow each other there, or fewer that end where the stream ends.
+
+    Parameters
+    ----------
+    peek
+        Returns the next so many bytes of the stream, fewer only at its end.
+    known
+        See `walk`.
+    lone_end
+        Whether one packet alone that ends with the stream is believed.
+    """
+    begin = 1
+    while True:
+        data = peek(begin + _WINDOW + 8)
+        for place in _candidates(data, begin, known):
+            if _chained(peek, place, known, lone_end):
+                return place
+        if len(data) < begin + _WINDOW + 8:
+            return None
+        begin += _WINDOW
+        if begin > _SIGHT and begin % _SIGHT < _WINDOW:
+            continue
+
+
+def _candidates(data: NDArray[np.uint8], begin: int, known: Set[int]) -> list[int]:
+    """Return the bytes from `begin` on, in one window, where the word is that of a known packet."""
+    ids = np.array(sorted(known), np.uint32)
+    found: list[NDArray[np.int64]] = []
+    for shift in range(4):
+        part = data[begin + shift : begin + shift + _WINDOW]
+        word = part[: len(part) // 4 * 4].view("<u4")
+        mask = np.where(word & np.uint32(SHORT), np.uint32(SHORT_ID), np.uint32(LONG_ID))
+        hits = np.flatnonzero(np.isin(word & mask, ids))
+        found.append(begin + shift + 4 * hits.astype(np.int64))
+    places = np.sort(np.concatenate(found))
+    return [int(place) for place in places if place < begin + _WINDOW]
+
+
+def _chained(peek: Peek, place: int, known: Set[int], lone_end: bool) -> bool:
+    position = place
+    for step in range(_CHAIN):
+        data = peek(position + 8)
+        if len(data) <= position:
+            return len(data) == position and step > (0 if lone_end else 1)
+        size, fault, _ = _look(
+            data[position : position + 8][: (len(data) - position) // 4 * 4].view("<u4"), 0, known
+        )
+        if fault == "unknown" or not size:
+            return False
+        position += 4 * size
+        if position - place > _SIGHT:
+            return False
+    return len(peek(position)) == position
