@@ -43,8 +43,9 @@ def ls(lh5_file: Any, lh5_group: str = "", recursive: bool = False) -> list[str]
     found = list(_matching(lh5_file, pattern.split("/"), ""))
     level = found
     for _ in range(_DEEPEST if recursive else 0):
-        groups = [name for name in level if not is_dataset(lh5_file[name])]
-        level = [f"{group}/{name}" for group in groups for name in members(lh5_file[group])]
+        nodes = {name: lh5_file.get(name) for name in level}  # None: links too deep
+        groups = {name: node for name, node in nodes.items() if node is not None and not is_dataset(node)}
+        level = [f"{group}/{name}" for group, node in groups.items() for name in members(node)]
         found = found + level
     return found
 

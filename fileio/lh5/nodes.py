@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from sapwood.errors import SapwoodError
 from sapwood.fileio.hdf5 import h5py
 from sapwood.fileio.lh5 import datatype
 from sapwood.fileio.lh5.datatype import Datatype
@@ -24,9 +26,22 @@ __all__ = [
     "members",
     "put_attributes",
     "rows_of",
+    "typed",
 ]
 
+_FAULTS = (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError, AttributeError)
 _PLAIN = (str, bytes, bool, int, float, complex, np.generic)
+
+
+@contextlib.contextmanager
+def typed(path: str) -> Iterator[None]:
+    """Turn what HDF5 says about a damaged file into our errors."""
+    try:
+        yield
+    except SapwoodError:
+        raise
+    except _FAULTS as error:
+        raise LH5DecodeError("The file cannot be read", file=path, seen=str(error)) from error
 
 
 def full_name(group: Any, name: str) -> str:

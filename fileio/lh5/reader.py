@@ -15,7 +15,7 @@ from sapwood.fileio.hdf5 import open_h5
 from sapwood.fileio.lh5 import datatype
 from sapwood.fileio.lh5.columns import to_columns
 from sapwood.fileio.lh5.errors import LH5DecodeError
-from sapwood.fileio.lh5.nodes import attributes, datatype_of, is_dataset, member, members, rows_of
+from sapwood.fileio.lh5.nodes import attributes, datatype_of, is_dataset, member, members, rows_of, typed
 from sapwood.fileio.lh5.reading import Request, read_object
 from sapwood.fileio.lh5.scalar import Scalar
 from sapwood.fileio.lh5.selection import read_rows
@@ -62,12 +62,14 @@ class Lh5Reader(Reader):
 
     def __init__(self, path: PathLike) -> None:
         self._path = os.fspath(path)
-        self._file = open_h5(self._path)
+        with typed(self._path):
+            self._file = open_h5(self._path)
         self._problems: list[str] = []
         self._infos: dict[str, TableInfo] = {}
         self._nodes: dict[str, Any] = {}
         try:
-            self._look()
+            with typed(self._path):
+                self._look()
         except BaseException:
             self.close()
             raise
@@ -84,7 +86,8 @@ class Lh5Reader(Reader):
         """Return a summary that JSON can hold: tables, and all objects with types and units."""
         scalars: dict[str, Any] = {}
         objects: dict[str, dict[str, Any]] = {}
-        _describe(self._file, objects, scalars, _DEEPEST)
+        with typed(self._path):
+            _describe(self._file, objects, scalars, _DEEPEST)
         return {
             "format": "lh5",
             "file": os.path.basename(self._path),
@@ -122,7 +125,9 @@ class Lh5Reader(Reader):
         first, last, _ = slice(start, stop).indices(info.rows)
         step = _rows_in(info, nbytes)
         for row in range(first, last, step):
-            yield self._table(info, row, min(row + step, last))
+            with typed(self._path):
+                part = self._table(info, row, min(row + step, last))
+            yield part
 
     def _table(self, info: TableInfo, start: int, stop: int) -> Table:
         node = self._nodes[info.name]
@@ -163,24 +168,26 @@ def _rows_in(info: TableInfo, nbytes: int) -> int:
 
 
 def _info(name: str, node: Any) -> TableInfo:
-    """Return what a table will hold; only what says how much there is is read."""
-    empty = read_object(node, Request(slice(0, 0)))
+    """Return what a table will hold; but for views, only what says how much there is is read."""
+    view = datatype_of(node).kind == datatype.VIEW
+    empty = read_object(node, Request(None if view else slice(0, 0)))
     rows = rows_of(node) or 0
     columns = {}
     for column_name, column in _named(empty, node):
-        source = node if not isinstance(empty, LgdoTable) else _source(node, column_name)
         dtype, shape = column.values.dtype, column.values.shape[1:]
+        if view:
+            columns[column_name] = ColumnInfo(dtype, shape, len(column.dense()) if column.ragged else None)
+            continue
+        source = node if not isinstance(empty, LgdoTable) else _source(node, column_name)
         if dtype.kind == "U":
             dtype = _text_dtype(source)
         values = None if not column.ragged else _count(source, column_name, column)
         columns[column_name] = ColumnInfo(dtype, shape, values)
-    return TableInfo(name, rows, columns, view=datatype_of(node).kind == datatype.VIEW)
+    return TableInfo(name, rows, columns, view=view)
 
 
 def _source(node: Any, column: str) -> Any:
     """Return the object that a column is made of: of columns of lengths the one they belong to."""
-    if datatype_of(node).kind == datatype.VIEW:
-        node = member(node, "data")
     found = node.get(column)
     return found if found is not None else member(node, column.rpartition("_lengths")[0])
 
@@ -196,8 +203,6 @@ def _text_dtype(dataset: Any) -> np.dtype[Any]:
 def _count(node: Any, name: str, column: Column) -> int:
     """Return how many values a ragged column has in all."""
     kind = datatype_of(node).kind
-    if kind == datatype.VIEW:
-        return _viewed(node)
     if kind == datatype.ENCODED_VECTORS:
         sizes = member(node, "decoded_size")
         return int(sum(_summed(sizes)))
@@ -207,10 +212,6 @@ def _count(node: Any, name: str, column: Column) -> int:
         rows = _last(member(node, "cumulative_length"), rows)
         node, depth = member(node, "flattened_data"), depth + 1
     return rows
-
-
-def _viewed(node: Any) -> int:
-    return len(read_object(node, Request()).block().values)
 
 
 def _summed(sizes: Any) -> Iterator[int]:

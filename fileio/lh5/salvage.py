@@ -14,6 +14,7 @@ from sapwood.errors import FileError
 from sapwood.fileio.formats import CLEAN, LOSS, UNREADABLE, PathLike, Report
 from sapwood.fileio.hdf5 import SIGNATURE, open_h5
 from sapwood.fileio.lh5 import datatype
+from sapwood.fileio.lh5.chunks import refuse_bombs
 from sapwood.fileio.lh5.errors import LH5DecodeError, LH5EncodeError
 from sapwood.fileio.lh5.nodes import attributes, datatype_of, full_name, is_dataset, members, rows_of
 from sapwood.fileio.lh5.reading import Request, read_object
@@ -23,6 +24,7 @@ __all__ = ["check", "rescue"]
 
 _STEP = 1 << 13  # rows looked at together
 _DEEPEST = 32
+_FAILURES = 2000  # reads of one object that may fail before the rest of it is given up
 _EOF_AT = {0: 40, 1: 44, 2: 28, 3: 28}  # superblock version -> where it says how long the file is
 _FAULTS = (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError, AttributeError)
 
@@ -143,8 +145,13 @@ def _rows(node: Any, report: Report, writer: ObjectWriter | None) -> None:
     if len(set(lengths.values())) > 1:
         report.problems.append(f"{node.name}: columns differ in length ({lengths}); {rows} rows are whole")
         report.lost += max(lengths.values()) - rows
+    failures = _FAILURES
     for start in range(0, max(rows, 1), _STEP):
-        _copy(node, fields, (start, min(start + _STEP, rows)), report, writer)
+        failures = _copy(node, fields, (start, min(start + _STEP, rows)), report, writer, failures)
+        if failures <= 0:
+            report.lost += max(0, rows - start - _STEP)
+            report.problems.append(f"{node.name}: given up at row {start + _STEP}, too much is damaged")
+            return
 
 
 def _readable_columns(node: Any, report: Report) -> tuple[dict[str, bool], dict[str, int]]:
@@ -161,13 +168,14 @@ def _readable_columns(node: Any, report: Report) -> tuple[dict[str, bool], dict[
         except _FAULTS as error:
             report.problems.append(f"{full_name(node, name)}: {error}")
             report.lost += 1
-            if name not in lengths:
-                continue
+            lengths.pop(name, None)
     return (dict.fromkeys(lengths, True) if table else {}), lengths
 
 
 def _check_ends(node: Any, depth: int) -> None:
     """Make sure that cumulative lengths never fall and stay within the flattened data."""
+    if is_dataset(node):
+        refuse_bombs(node, len(node) if node.shape else 1)
     if is_dataset(node) or not depth:
         return
     ends = node.get("cumulative_length")
@@ -175,6 +183,7 @@ def _check_ends(node: Any, depth: int) -> None:
         for name in members(node):
             _check_ends(node[name], depth - 1)
         return
+    refuse_bombs(ends, len(ends))
     before = 0
     for start in range(0, len(ends), 1 << 20):
         part = np.concatenate([[before], ends[start : start + (1 << 20)].astype(np.int64)])
@@ -190,21 +199,37 @@ def _check_ends(node: Any, depth: int) -> None:
 
 
 def _copy(
-    node: Any, fields: dict[str, bool], rows: tuple[int, int], report: Report, writer: ObjectWriter | None
-) -> None:
-    """Copy a range of rows; halve it until those that cannot be read are alone."""
+    node: Any,
+    fields: dict[str, bool],
+    rows: tuple[int, int],
+    report: Report,
+    writer: ObjectWriter | None,
+    failures: int,
+) -> int:
+    """Copy a range of rows; halve it until those that cannot be read are alone, or `failures` are used up.
+
+    Returns
+    -------
+    int
+        Failures that are left.
+    """
     pending = [rows]
     said: set[str] = set()
     while pending:
         start, stop = pending.pop()
         try:
-            found = read_object(node, Request(slice(start, stop), fields, decompress=writer is None))
+            found = read_object(
+                node, Request(slice(start, stop), fields)
+            )  # decoded, to see whether it can be
+            if writer is not None:
+                found = read_object(node, Request(slice(start, stop), fields, decompress=False))
         except _FAULTS as error:
-            if stop - start > 1:
+            failures -= 1
+            if stop - start > 1 and failures > 0:
                 middle = (start + stop) // 2
                 pending += [(middle, stop), (start, middle)]
                 continue
-            report.lost += 1
+            report.lost += stop - start
             if str(error) not in said:
                 said.add(str(error))
                 report.problems.append(f"Row {start}: {error}")
@@ -212,6 +237,7 @@ def _copy(
         report.good += stop - start
         if writer is not None:
             _append(writer, node, found, report)
+    return failures
 
 
 def _append(writer: ObjectWriter, node: Any, found: Any, report: Report) -> None:

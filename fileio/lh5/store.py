@@ -18,10 +18,10 @@ from sapwood.fileio.formats import PathLike
 from sapwood.fileio.hdf5 import h5py, open_h5
 from sapwood.fileio.lh5 import views
 from sapwood.fileio.lh5.buffers import fill
-from sapwood.fileio.lh5.errors import LH5DecodeError, LH5EncodeError
+from sapwood.fileio.lh5.errors import LH5EncodeError
 from sapwood.fileio.lh5.gathering import read_files
 from sapwood.fileio.lh5.lgdo import LGDO
-from sapwood.fileio.lh5.nodes import full_name, is_dataset, member, rows_of
+from sapwood.fileio.lh5.nodes import full_name, is_dataset, member, rows_of, typed
 from sapwood.fileio.lh5.reading import Request, field_mask, read_object
 from sapwood.fileio.lh5.scalar import Scalar
 from sapwood.fileio.lh5.struct import Struct
@@ -127,7 +127,8 @@ class LH5Store:
             self.close(lh5_file)
         if wanted != "r":
             os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        file = open_h5(path, wanted, **{"locking": self.locking, **file_kwargs})
+        with typed(path):
+            file = open_h5(path, wanted, **{"locking": self.locking, **file_kwargs})
         if self.keep_open:
             self._files[path] = _Open(file, wanted)
         return file
@@ -295,7 +296,7 @@ class LH5Store:
         return found if obj_buf is None else fill(obj_buf, obj_buf_start, found)
 
     def _one(self, name: str, lh5_file: File, rows: Any, mask: Any, decompress: bool) -> Any:
-        with self._reading(lh5_file) as file, _typed(file):
+        with self._reading(lh5_file) as file, typed(file.file.filename):
             return read_object(_target(file, name), Request(rows, field_mask(mask), decompress))
 
     def read_object(self, name: str, lh5_file: File, *arguments: Any, **keywords: Any) -> tuple[Any, int]:
@@ -309,12 +310,12 @@ class LH5Store:
 
     def read_n_rows(self, name: str, lh5_file: File) -> int | None:
         """Return how many rows the object `name` has; None for scalars and structs."""
-        with self._reading(lh5_file) as file, _typed(file):
+        with self._reading(lh5_file) as file, typed(file.file.filename):
             return rows_of(_target(file, name))
 
     def read_size_in_bytes(self, name: str, lh5_file: File) -> int:
         """Return how many bytes of memory the object `name` takes when it is read, still encoded."""
-        with self._reading(lh5_file) as file, _typed(file):
+        with self._reading(lh5_file) as file, typed(file.file.filename):
             return _nbytes(_target(file, name))
 
     def get_buffer(
@@ -431,17 +432,6 @@ def _nbytes(node: Any) -> int:
     if is_dataset(node):
         return int(node.nbytes)
     return sum(_nbytes(member(node, name)) for name in node if name != "data")
-
-
-@contextlib.contextmanager
-def _typed(file: Any) -> Iterator[None]:
-    """Turn what HDF5 says about damaged files into our errors."""
-    try:
-        yield
-    except SapwoodError:
-        raise
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError, AttributeError) as error:
-        raise LH5DecodeError("The file cannot be read", file=file.file.filename, seen=str(error)) from error
 
 
 def read(name: str, lh5_file: File | Sequence[File], *arguments: Any, **keywords: Any) -> Any:
