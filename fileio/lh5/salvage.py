@@ -24,7 +24,7 @@ __all__ = ["check", "rescue"]
 
 _STEP = 1 << 13  # rows looked at together
 _DEEPEST = 32
-_FAILURES = 2000  # reads of one object that may fail before the rest of it is given up
+_FAILURES = 1000  # reads of one object that may fail before the rest of it is given up
 _EOF_AT = {0: 40, 1: 44, 2: 28, 3: 28}  # superblock version -> where it says how long the file is
 _FAULTS = (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError, AttributeError)
 
