@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.fileio.lh5.chunks import Layout, layout_of
-from sapwood.fileio.lh5.deflate import WORKERS, compress, submit
+from sapwood.fileio.lh5.deflate import compress
 from sapwood.fileio.lh5.errors import LH5EncodeError
+from sapwood.fileio.workers import WORKERS, submit
 
 __all__ = ["Appender", "ChunkQueue", "cast"]
 

@@ -5,14 +5,10 @@ The package isal is used where it is installed (extra `raw`): its streams are or
 
 from __future__ import annotations
 
-import os
-import threading
 import zlib
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,41 +17,12 @@ from sapwood.errors import MissingExtra
 from sapwood.extras import need
 from sapwood.fileio.lh5.errors import LH5DecodeError
 
-__all__ = ["WORKERS", "compress", "decompress", "pool", "submit"]
-
-T = TypeVar("T")
-
-WORKERS = min(16, os.cpu_count() or 1)
+__all__ = ["compress", "decompress"]
 
 _ISAL_LEVEL = 2  # within some percent of zlib's level 4, at many times its speed
 _ISAL_REPLACES = 4  # higher levels are wanted for small files: zlib does them
 _SPED_UP = (3, 4)  # noise, as in waveforms: level 2 needs half the time and some percent of space
 _FAST_LEVEL = 2
-_LOCK = threading.Lock()
-_pools: dict[int, ThreadPoolExecutor] = {}  # by process: threads do not survive a fork
-
-
-def pool() -> ThreadPoolExecutor:
-    """Return the threads that compress and decompress for everybody."""
-    with _LOCK:
-        found = _pools.get(os.getpid())
-        if found is None:
-            _pools.clear()
-            found = _pools[os.getpid()] = ThreadPoolExecutor(WORKERS, thread_name_prefix="lh5-deflate")
-    return found
-
-
-def submit(work: Callable[..., T], *arguments: Any) -> Future[T]:
-    """Have `work` done by a thread; at once while the interpreter shuts down and threads are gone."""
-    try:
-        return pool().submit(work, *arguments)
-    except RuntimeError:
-        done: Future[T] = Future()
-        try:
-            done.set_result(work(*arguments))
-        except Exception as error:  # noqa: BLE001  # it is raised by result(), as that of a thread
-            done.set_exception(error)
-        return done
 
 
 @cache

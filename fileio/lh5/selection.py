@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.fileio.lh5.chunks import Layout, layout_of, refuse_bombs
-from sapwood.fileio.lh5.deflate import WORKERS, decompress, submit
+from sapwood.fileio.lh5.deflate import decompress
 from sapwood.fileio.lh5.errors import LH5DecodeError
+from sapwood.fileio.workers import WORKERS, submit
 
 __all__ = ["Selection", "read_rows"]
 
