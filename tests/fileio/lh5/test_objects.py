@@ -62,7 +62,9 @@ def test_rows_are_put_anywhere_up_to_the_end() -> None:
     with pytest.raises(LH5EncodeError, match="do not fit"):
         array.put(6, [1])
     with pytest.raises(LH5EncodeError, match="do not fit"):
-        array.put(0, np.zeros((1, 2)))
+        array.put(0, np.zeros((1, 2, 3)))
+    assert array.put(0, np.array([[1, 2], [3, 4]])) == 4  # two rows for each of two records
+    assert array.nda.tolist() == [1, 2, 3, 4, 10]
 
 
 def test_large_arrays_cost_nothing_until_they_are_filled() -> None:
