@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sapwood.fileio.raw.source import Source
+from sapwood.streams.windows import windows
 
 __all__ = [
     "MAX_WORDS",
@@ -24,10 +27,11 @@ LONG_ID = 0xFFFC0000
 LENGTH = 0x0003FFFF
 MAX_WORDS = 1 << 24  # of a packet that is believed
 
+_XML = 0x6D783F3C  # ``<?xm``
 _ALIKE = 4  # so many equal packets in a row are worth a look for more
 _CHAIN = 3  # packets that must follow each other where a stream is taken up again
 _WINDOW = 1 << 20  # bytes searched at once
-_SIGHT = 64 << 20  # bytes looked ahead at most for a chain
+_SIGHT = 16 << 20  # bytes looked ahead at most for a chain
 
 
 def masked_id(word: int) -> int:
@@ -117,7 +121,7 @@ def _look(words: NDArray[np.uint32], position: int, known: Set[int]) -> tuple[in
     if not there:
         return 0, "partial", 4
     word = int(words[position])
-    if masked_id(word) not in known:
+    if masked_id(word) not in known and not (there > 2 and _begins_header(word, words[position + 2])):
         return 0, "unknown", 0
     extended = not word & SHORT and not word & LENGTH
     if extended and there < 2:
@@ -126,6 +130,10 @@ def _look(words: NDArray[np.uint32], position: int, known: Set[int]) -> tuple[in
     if size > MAX_WORDS or size < 1 + extended:
         return 0, "unknown", 0
     return (size, "partial", 4 * size) if size > there else (size, "", 0)
+
+
+def _begins_header(word: int, third: np.uint32) -> bool:
+    return not word & LONG_ID and third == _XML
 
 
 def _repeats(words: NDArray[np.uint32], position: int, size: int, limit: int) -> int:
@@ -156,62 +164,81 @@ def _walked(runs: list[tuple[int, int, int, int]], position: int, fault: str, wa
     return Walk(4 * start, 4 * size[index], word[index].astype(np.uint32), 4 * position, fault, wanted)
 
 
-Peek = Callable[[int], NDArray[np.uint8]]
-
-
-def find_packets(peek: Peek, known: Set[int], *, lone_end: bool = True) -> int | None:
-    """Return the bytes up to where packets go on, at any alignment; None when nowhere.
+def find_packets(source: Source, known: Set[int], *, lone_end: bool = True) -> int | None:
+    """Advance `source` to where packets go on, at any alignment; return the bytes skipped, None at the end.
 
     Three packets must follow each other there, or fewer that end where the stream ends.
 
     Parameters
     ----------
-    peek
-        Returns the next so many bytes of the stream, fewer only at its end.
+    source
+        At the word that begins no packet.
     known
         See `walk`.
     lone_end
         Whether one packet alone that ends with the stream is believed.
     """
-    begin = 1
+    skipped, begin = 0, 1
     while True:
-        data = peek(begin + _WINDOW + 8)
-        for place in _candidates(data, begin, known):
-            if _chained(peek, place, known, lone_end):
-                return place
-        if len(data) < begin + _WINDOW + 8:
+        data = source.peek(_WINDOW + _SIGHT)
+        ended = len(data) < _WINDOW + _SIGHT
+        place = _first_chain(data, begin, _WINDOW if not ended else len(data), known, ended, lone_end)
+        if place is not None:
+            source.advance(place)
+            return skipped + place
+        if ended:
+            source.advance(len(data))
             return None
-        begin += _WINDOW
-        if begin > _SIGHT and begin % _SIGHT < _WINDOW:
-            continue
+        source.advance(_WINDOW)
+        skipped, begin = skipped + _WINDOW, 0
 
 
-def _candidates(data: NDArray[np.uint8], begin: int, known: Set[int]) -> list[int]:
-    """Return the bytes from `begin` on, in one window, where the word is that of a known packet."""
-    ids = np.array(sorted(known), np.uint32)
+def _first_chain(
+    data: NDArray[np.uint8], begin: int, end: int, known: Set[int], ended: bool, lone_end: bool
+) -> int | None:
+    """Return the first byte of ``begin..end`` from which packets follow each other."""
+    for low in range(begin, end, _WINDOW):
+        place = _candidates(data, low, min(low + _WINDOW, end), known)
+        position, alive = place, np.ones(len(place), bool)
+        for step in range(_CHAIN):
+            size = _sizes(data, position, known)
+            at_end = (position == len(data)) & ended & (step > (0 if lone_end else 1))
+            alive &= (size > 0) | at_end
+            position = position + size
+        if alive.any():
+            return int(place[np.argmax(alive)])
+    return None
+
+
+def _candidates(data: NDArray[np.uint8], begin: int, end: int, known: Set[int]) -> NDArray[np.int64]:
+    """Return the bytes in ``begin..end``, in order, where the word is the first of a known packet."""
     found: list[NDArray[np.int64]] = []
     for shift in range(4):
-        part = data[begin + shift : begin + shift + _WINDOW]
-        word = part[: len(part) // 4 * 4].view("<u4")
-        mask = np.where(word & np.uint32(SHORT), np.uint32(SHORT_ID), np.uint32(LONG_ID))
-        hits = np.flatnonzero(np.isin(word & mask, ids))
+        part = data[begin + shift : end + 3]
+        hits = np.flatnonzero(_are_known(part[: len(part) // 4 * 4].view("<u4"), known))
         found.append(begin + shift + 4 * hits.astype(np.int64))
     places = np.sort(np.concatenate(found))
-    return [int(place) for place in places if place < begin + _WINDOW]
+    return places[places < end]
 
 
-def _chained(peek: Peek, place: int, known: Set[int], lone_end: bool) -> bool:
-    position = place
-    for step in range(_CHAIN):
-        data = peek(position + 8)
-        if len(data) <= position:
-            return len(data) == position and step > (0 if lone_end else 1)
-        size, fault, _ = _look(
-            data[position : position + 8][: (len(data) - position) // 4 * 4].view("<u4"), 0, known
-        )
-        if fault == "unknown" or not size:
-            return False
-        position += 4 * size
-        if position - place > _SIGHT:
-            return False
-    return len(peek(position)) == position
+def _are_known(word: NDArray[np.uint32], known: Set[int]) -> NDArray[np.bool_]:
+    mask = np.where(word & np.uint32(SHORT), np.uint32(SHORT_ID), np.uint32(LONG_ID))
+    return np.isin(word & mask, np.array(sorted(known), np.uint32))
+
+
+def _sizes(data: NDArray[np.uint8], position: NDArray[np.int64], known: Set[int]) -> NDArray[np.int64]:
+    """Return the bytes of the packets that begin at `position`, 0 where none does."""
+    size = np.zeros(len(position), np.int64)
+    inside = np.flatnonzero(position + 4 <= len(data))
+    if not len(inside):
+        return size
+    at = position[inside]
+    word = windows(data, 4)[at].view("<u4")
+    second = windows(data, 4)[np.minimum(at + 4, len(data) - 4)].view("<u4").astype(np.int64)
+    length = (word & np.uint32(LENGTH)).astype(np.int64)
+    short = (word & np.uint32(SHORT)) != 0
+    extended = ~short & (length == 0)
+    words = np.where(short, 1, np.where(extended, second, length))
+    good = _are_known(word, known) & (words <= MAX_WORDS) & (words > extended) & (~extended | (at + 8 <= len(data)))
+    size[inside] = np.where(good, 4 * words, 0)
+    return size

@@ -1,0 +1,94 @@
+"""Base of the decoders of ORCA packets: the header they are made from, words of many packets at once."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sapwood.fileio.raw.columns import make_table
+from sapwood.fileio.raw.decoder import DataDecoder
+from sapwood.fileio.raw.orca.header import OrcaHeader
+from sapwood.fileio.raw.rowbytes import cut
+from sapwood.streams import FrameBatch
+
+__all__ = ["TOO_SHORT", "WRONG_SIZE", "WRONG_TRAILER", "OrcaDecoder", "word_rows"]
+
+TOO_SHORT = 2  # reasons of garbage: shorter than the fields that it must have,
+WRONG_SIZE = 3  # of another size than its fields say,
+WRONG_TRAILER = 4  # without the word that must be its last
+_ROOM = 64 << 20  # bytes of waveforms that room is made for at once
+_REASONS = {TOO_SHORT: "too short", WRONG_SIZE: "of a size its fields deny", WRONG_TRAILER: "without its trailer"}
+
+
+def word_rows(packets: FrameBatch, first: int, count: int) -> NDArray[np.uint32]:
+    """Return words ``first..first + count`` of every packet, u4, shape (n, count).
+
+    All packets must have them.
+    """
+    return cut(packets, 4 * first, 4 * count).view("<u4")
+
+
+class OrcaDecoder(DataDecoder):
+    """A decoder of ORCA packets.
+
+    Parameters
+    ----------
+    header
+        Of the stream; `set_header` may give it later.
+
+    Attributes
+    ----------
+    least_words
+        Words that a packet has at least; shorter ones are garbage.
+    reads_ahead
+        Whether packets of this decoder tell others how to decode, see `look_ahead`.
+    problems
+        What was odd, one sentence each.
+    """
+
+    least_words: ClassVar[int] = 1
+    reads_ahead: ClassVar[bool] = False
+
+    def __init__(self, header: OrcaHeader | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.problems: list[str] = []
+        self.header = OrcaHeader()
+        if header is not None:
+            self.set_header(header)
+
+    def set_header(self, header: OrcaHeader) -> None:
+        """Take over the header of a stream."""
+        self.header = header
+
+    def share(self, shared: dict[str, object]) -> None:
+        """Find, or leave, what the decoders of one stream have in common; called before `set_header`."""
+
+    def look_ahead(self, decoders: list[DataDecoder], packet: NDArray[np.uint8]) -> None:
+        """Tell the other decoders of the stream what a packet of this one says, before they go on."""
+
+    def make_lgdo(self, key: Any = None, size: int | None = None) -> Any:
+        """Return an empty table; room is made for fewer rows than `size` where waveforms are long."""
+        declared = self.get_decoded_values(key)
+        length = max((facts.get("wf_len", 0) for facts in declared.values()), default=0)
+        return make_table(declared, min(size or 0, _ROOM // (2 * length + 1)))
+
+    def sound(
+        self, packets: FrameBatch, packet_ids: NDArray[np.uint32]
+    ) -> tuple[FrameBatch, NDArray[np.uint32]]:
+        """Return the packets that are long enough; the others go into the garbage."""
+        return self.sift(packets, packet_ids, packets.size >= 4 * self.least_words, TOO_SHORT)
+
+    def sift(
+        self, packets: FrameBatch, packet_ids: NDArray[np.uint32], good: NDArray[np.bool_], code: int
+    ) -> tuple[FrameBatch, NDArray[np.uint32]]:
+        """Return the packets that are `good`; the others go into the garbage for the reason `code`."""
+        if good.all():
+            return packets, packet_ids
+        for row in np.flatnonzero(~good).tolist():
+            packet_id = int(packet_ids[row])
+            if not self.garbage.count:
+                self.problems.append(f"{type(self).__name__}: packet {packet_id} is {_REASONS[code]}")
+            self.put_in_garbage(packets.frame_bytes(row), packet_id, code)
+        return packets[good], packet_ids[good]

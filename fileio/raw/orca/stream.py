@@ -1,0 +1,181 @@
+"""ORCA streams: the header makes the decoders, packets are found, damage is skipped and told."""
+
+from __future__ import annotations
+
+import logging
+from importlib import import_module
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sapwood.fileio.raw.orca.decoder import OrcaDecoder
+from sapwood.fileio.raw.orca.errors import OrcaError
+from sapwood.fileio.raw.orca.header import HEADER_DECODER, OrcaHeader
+from sapwood.fileio.raw.orca.packets import LONG_ID, Walk, find_packets, is_orca, masked_id, walk
+from sapwood.fileio.raw.orca.plist import parse_plist
+from sapwood.fileio.raw.source import Source
+from sapwood.fileio.raw.streamer import PacketBlock, PacketStream
+from sapwood.streams import FrameBatch
+
+__all__ = ["OrcaStream", "read_header"]
+
+_LOG = logging.getLogger("sapwood.fileio.raw.orca")
+
+_AHEAD = 4 << 20  # bytes looked through for set-up before tables are made
+_HOMES = {
+    "records": (HEADER_DECODER, "ORRunDecoderForRun"),
+    "flashcam": ("ORFlashCamADCWaveformDecoder", "ORFlashCamWaveformDecoder"),
+    "listener": ("ORFlashCamListenerConfigDecoder", "ORFlashCamListenerStatusDecoder"),
+    "fcio": ("ORFCIOConfigDecoder", "ORFCIOEventDecoder", "ORFCIOEventHeaderDecoder", "ORFCIOStatusDecoder"),
+    "sis3302": ("ORSIS3302DecoderForEnergy",),
+    "sis3316": ("ORSIS3316WaveformDecoder",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def read_header(source: Source) -> tuple[OrcaHeader, NDArray[np.uint8]]:
+    """Return the header of the stream and its packet; nothing is consumed.
+
+    Raises
+    ------
+    OrcaError
+        When the stream does not begin with one.
+    """
+    head = source.peek(12)
+    if not len(head):
+        raise OrcaError("There is no ORCA data in the stream", file=source.name, offset=0)
+    if not is_orca(head):
+        raise OrcaError(
+            "The stream does not begin with an ORCA header",
+            file=source.name,
+            offset=0,
+            expected="a packet with data id 0 that holds XML",
+            seen=bytes(head).hex(),
+        )
+    words, nbytes = head[:8].view("<u4").tolist()
+    packet = source.peek(4 * words)
+    if len(packet) < 4 * words:
+        raise OrcaError(
+            "The ORCA header is cut off", file=source.name, offset=0, expected=4 * words, seen=len(packet)
+        )
+    return OrcaHeader(parse_plist(packet[8 : 8 + nbytes].tobytes(), file=source.name, offset=8)), packet
+
+
+class OrcaStream(PacketStream):
+    """Packets of an ORCA file.
+
+    Attributes
+    ----------
+    header
+        Filled by `begin`.
+    """
+
+    decoders: list[OrcaDecoder]  # type: ignore[assignment]  # narrower, filled here only
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self.header = OrcaHeader()
+        self._names: dict[int, str] = {}
+        self._index: dict[int, int] = {}  # data id -> decoder
+        self._next_id = 0
+
+    def begin(self) -> PacketBlock | None:
+        """Read the header; return its packet."""
+        self.header, packet = read_header(self.source)
+        self._names = self.header.data_ids()
+        self._make_decoders()
+        self.source.advance(len(packet))
+        self._look_ahead()
+        batch = FrameBatch(packet, np.zeros(1, np.int64), len(packet))
+        return self._block(batch, np.zeros(1, np.int8))
+
+    def _make_decoders(self) -> None:
+        offered = sorted(name for name in set(self._names.values()) - {HEADER_DECODER} if name in _HOME_OF)
+        shared: dict[str, object] = {}
+        for name in [HEADER_DECODER, *offered]:
+            kind = getattr(import_module(f"sapwood.fileio.raw.orca.{_HOME_OF[name]}"), name)
+            decoder: OrcaDecoder = kind()
+            decoder.problems = self.problems
+            decoder.share(shared)
+            decoder.set_header(self.header)
+            self.decoders.append(decoder)
+        places = {type(decoder).__name__: index for index, decoder in enumerate(self.decoders)}
+        self._index = {word: places.get(name, -1) for word, name in self._names.items()}
+
+    def _look_ahead(self) -> None:
+        """Let packets of set-up near the beginning be known before tables are made."""
+        data = self.source.peek(_AHEAD)
+        found = walk(data, self._index.keys(), _AHEAD)
+        batch = FrameBatch(data, found.start, found.size)
+        decoder = self._decoder_of(found.word)
+        for row in np.flatnonzero(self._reads_ahead(decoder)).tolist():
+            self.decoders[decoder[row]].look_ahead(self.decoders, batch.frame_bytes(row))
+
+    def next_block(self, nbytes: int, packets: int) -> PacketBlock | None:
+        """Return the next packets; damage between them is skipped."""
+        while True:
+            data = self.source.peek(nbytes)
+            found = walk(data, self._index.keys(), packets)
+            if not len(found) and found.fault == "partial" and found.wanted > len(data):
+                data = self.source.peek(found.wanted)
+                found = walk(data, self._index.keys(), 1)
+            if len(found):
+                return self._take(data, found)
+            if not len(data) or not self._go_on(len(data), found):
+                return None
+
+    def _take(self, data: NDArray[np.uint8], found: Walk) -> PacketBlock:
+        """Consume packets, up to the next one that tells how to decode."""
+        decoder = self._decoder_of(found.word)
+        telling = self._reads_ahead(decoder)
+        stop = int(np.argmax(telling[1:])) + 1 if telling[1:].any() else len(found)
+        batch = FrameBatch(data, found.start[:stop], found.size[:stop])
+        if telling[0]:
+            self.decoders[decoder[0]].look_ahead(self.decoders, batch.frame_bytes(0))
+        end = int(found.start[stop - 1] + found.size[stop - 1])
+        self._count_unknown(found.word[:stop], decoder[:stop])
+        self.source.advance(end)
+        return self._block(batch, decoder[:stop])
+
+    def _block(self, batch: FrameBatch, decoder: NDArray[np.int8]) -> PacketBlock:
+        first, self._next_id = self._next_id, self._next_id + len(batch)
+        return PacketBlock(batch, decoder, first)
+
+    def _decoder_of(self, word: NDArray[np.uint32]) -> NDArray[np.int8]:
+        """Return the decoder of each packet by its word 0."""
+        kinds, inverse = np.unique(word, return_inverse=True)
+        index = [self._index.get(masked_id(kind), -1) for kind in kinds.tolist()]
+        return np.array(index, np.int8)[inverse.reshape(-1)]
+
+    def _reads_ahead(self, decoder: NDArray[np.int8]) -> NDArray[np.bool_]:
+        telling = [index for index, one in enumerate(self.decoders) if one.reads_ahead]
+        return np.isin(decoder, telling)
+
+    def _count_unknown(self, word: NDArray[np.uint32], decoder: NDArray[np.int8]) -> None:
+        if not (decoder < 0).any():
+            return
+        kinds, counts = np.unique(word[decoder < 0], return_counts=True)
+        for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True):
+            self.count_unknown(self._names.get(masked_id(kind), HEADER_DECODER), count)
+            if not kind & LONG_ID:
+                self._tell(f"another header among the packets before offset {self.source.offset + 1}; it is skipped")
+
+    def _go_on(self, there: int, found: Walk) -> bool:
+        """Skip what is no packet; return whether packets follow."""
+        offset, cut = self.source.offset, found.fault == "partial"
+        skipped = find_packets(self.source, self._index.keys(), lone_end=not cut)
+        if skipped is None:
+            what = (
+                f"the last packet is cut off: only got {there} of {found.wanted} bytes"
+                if cut
+                else "no packet begins here and none follows"
+            )
+            self._tell(f"{what}, at offset {offset}")
+            return False
+        self.resyncs += 1
+        self._tell(f"{skipped} bytes that are no packets are skipped at offset {offset}")
+        return True
+
+    def _tell(self, text: str) -> None:
+        _LOG.warning("%s: %s", self.source.name, text)
+        self.problems.append(f"{self.source.name}: {text}")
