@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from sapwood.fileio.apx.header import FileHeader
     from sapwood.fileio.apx.hits import AstroPix3Hit, AstroPix3QuadChipHit, AstroPix4Hit
     from sapwood.fileio.apx.housekeeping import Housekeeping, find_housekeeping
+    from sapwood.fileio.apx.live import Histograms, HitMonitor
     from sapwood.fileio.apx.log import AstroPixLogFile, log_to_apx
     from sapwood.fileio.apx.matching import astep_match, match_half_hits
+    from sapwood.fileio.apx.network import ReadoutSender, ReadoutSource
     from sapwood.fileio.apx.process import apx_load, apx_process
     from sapwood.fileio.apx.reader import ApxReader
     from sapwood.fileio.apx.readout import (
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         AstroPix4Readout,
         uid_to_readout_class,
     )
+    from sapwood.fileio.apx.recording import ReadoutRecorder
     from sapwood.fileio.apx.status import ByteType, Decoding, DecodingStatus
     from sapwood.fileio.apx.writer import ApxWriter
 
@@ -44,7 +47,12 @@ __all__ = [
     "Decoding",
     "DecodingStatus",
     "FileHeader",
+    "Histograms",
+    "HitMonitor",
     "Housekeeping",
+    "ReadoutRecorder",
+    "ReadoutSender",
+    "ReadoutSource",
     "apx_load",
     "apx_open",
     "apx_process",
@@ -63,11 +71,14 @@ _HOMES = {
     "header": ("FileHeader",),
     "hits": ("AstroPix3Hit", "AstroPix3QuadChipHit", "AstroPix4Hit"),
     "housekeeping": ("Housekeeping", "find_housekeeping"),
+    "live": ("Histograms", "HitMonitor"),
     "log": ("AstroPixLogFile", "log_to_apx"),
     "matching": ("astep_match", "match_half_hits"),
+    "network": ("ReadoutSender", "ReadoutSource"),
     "process": ("apx_load", "apx_process"),
     "reader": ("ApxReader",),
     "readout": ("AstroPix3QuadChipReadout", "AstroPix3Readout", "AstroPix4Readout", "uid_to_readout_class"),
+    "recording": ("ReadoutRecorder",),
     "status": ("ByteType", "Decoding", "DecodingStatus"),
     "writer": ("ApxWriter",),
 }

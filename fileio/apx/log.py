@@ -195,8 +195,11 @@ def log_to_apx(
     input_file_path: PathLike,
     readout_class: type[AbstractAstroPixReadout] = AstroPix4Readout,
     output_file_path: PathLike | None = None,
+    *,
+    overwrite: bool = True,
+    problems: list[str] | None = None,
 ) -> PathLike:
-    """Convert a log to an AstroPix file; an existing one is replaced.
+    """Convert a log to an AstroPix file.
 
     Parameters
     ----------
@@ -206,6 +209,10 @@ def log_to_apx(
         Class of its readouts.
     output_file_path
         When left out the name of the log with the ending ``.apx``.
+    overwrite
+        Replace an existing file.
+    problems
+        Takes a sentence for each line that is no readout, instead of errors and warnings.
 
     Returns
     -------
@@ -216,15 +223,17 @@ def log_to_apx(
     ------
     FormatError
         When a line is neither metadata nor data; no file is made.
+    RecordingExists
+        When the file exists and is not to be replaced.
     """
     path = sanitize_path(input_file_path, LOG_SUFFIX)
     output = f"{path.removesuffix(LOG_SUFFIX)}{SUFFIX}" if output_file_path is None else output_file_path
-    with AstroPixLogFile(path) as log, complete_file(output, overwrite=True) as part:
+    with AstroPixLogFile(path) as log, complete_file(output, overwrite=overwrite) as part:
         if not log.header:
             _LOG.warning("%s holds no metadata", path)
         content = {key: value for key, value in log.header.items() if key != UID}
         with ApxWriter(part, FileHeader(readout_class, content)) as writer:
-            for readout in log.readouts(readout_class):
+            for readout in log.readouts(readout_class, problems):
                 writer.write_readout(readout)
     return output
 

@@ -25,7 +25,7 @@ from sapwood.fileio.sinks.fits import FitsSink, text_hdu
 from sapwood.fileio.sinks.rowtext import rows_text
 from sapwood.fileio.table import Column, ColumnInfo, Table, TableInfo
 
-__all__ = ["FORMATS", "apx_load", "apx_process"]
+__all__ = ["FORMATS", "apx_load", "apx_process", "write_hits"]
 
 _LOG = logging.getLogger("sapwood.fileio")
 _COMMENTS = "comments"
@@ -43,6 +43,7 @@ class _Source:
         self.layout = reader.readout_class.HIT_CLASS.LAYOUT
         self.names = self.layout.select(names)
         self.text = FileHeader.deserialize(reader.header_text).serialize()
+        self.written = 0
         self._reader = reader
         pieces = reader.hit_arrays(self.names, _PART)
         self._first = next(pieces, None)
@@ -67,7 +68,9 @@ class _Source:
         """Yield columns by name; once."""
         begun = [one for one in (self._first, self._second) if one is not None]
         self._first = self._second = None
-        return chained(begun, self._rest)
+        for arrays in chained(begun, self._rest):
+            self.written += _length(arrays)
+            yield arrays
 
 
 def _length(arrays: Arrays) -> int:
@@ -149,6 +152,21 @@ _WRITERS: dict[str, Callable[[_Source, str], None]] = {
 FORMATS = tuple(_WRITERS)
 
 
+def write_hits(
+    reader: ApxReader,
+    format_: str,
+    output: PathLike,
+    col_names: Sequence[str] | None = None,
+    *,
+    overwrite: bool = True,
+) -> int:
+    """Write the hits of an open file as `apx_process` does; return how many there are."""
+    with complete_file(output, overwrite=overwrite) as part:
+        source = _Source(reader, col_names)
+        _WRITERS[format_](source, part)
+    return source.written
+
+
 def apx_process(
     input_file_path: PathLike,
     format_: str,
@@ -202,12 +220,8 @@ def apx_process(
     if kwargs:
         _LOG.warning("apx_process takes no %s", ", ".join(kwargs))
     output = f"{path.removesuffix(SUFFIX)}.{format_}" if output_file_path is None else output_file_path
-    with (
-        ApxReader(path, chain=chain, strict=strict) as reader,
-        complete_file(output, overwrite=overwrite) as part,
-    ):
-        source = _Source(reader, col_names)
-        _WRITERS[format_](source, part)
+    with ApxReader(path, chain=chain, strict=strict) as reader:
+        write_hits(reader, format_, output, col_names, overwrite=overwrite)
         for problem in reader.problems_seen():
             _LOG.warning("%s", problem)
     return output

@@ -22,6 +22,7 @@ from sapwood.streams.windows import windows
 if TYPE_CHECKING:
     from typing import Self
 
+    from sapwood.fileio.apx.recording import ReadoutRecorder
     from sapwood.streams import FrameBatch
 
 __all__ = ["ApxWriter", "encode"]
@@ -62,6 +63,7 @@ class ApxWriter:
 
     Records are given to the system whole, `staged` bytes at a time at the latest. When the disk
     fails, a record of which only a part was written is cut away again, and the writer takes no more.
+    A stream is recorded by ``source >> writer``, see `ReadoutRecorder`.
 
     Parameters
     ----------
@@ -109,6 +111,7 @@ class ApxWriter:
         self._waiting = 0
         self._fault: RecorderFault | None = None
         self._part: Part | None = None
+        self._slave: ReadoutRecorder | None = None
         if append and os.path.exists(self.path) and os.path.getsize(self.path):
             self.header = self._go_on(header)
             return
@@ -201,6 +204,14 @@ class ApxWriter:
         if len(batch):
             self.write(encode(batch, readout_id, timestamp).data)
             self.readouts += len(batch) - 1
+
+    def _getStreamSlave(self) -> ReadoutRecorder:
+        """Return what records the frames of a stream here."""
+        if self._slave is None:
+            from sapwood.fileio.apx.recording import ReadoutRecorder
+
+            self._slave = ReadoutRecorder(self)
+        return self._slave
 
     def _check(self) -> Part:
         if self._fault is not None:

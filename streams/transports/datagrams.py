@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import logging
 import os
 import select
@@ -25,7 +26,7 @@ from sapwood.streams.link import Master, drain
 from sapwood.streams.payloadfield import PayloadField, Unwrapper
 from sapwood.streams.sinkerrors import SinkErrors
 
-__all__ = ["DatagramSource"]
+__all__ = ["DatagramSource", "is_multicast"]
 
 _log = logging.getLogger("sapwood.stream.DatagramSource")
 
@@ -39,7 +40,7 @@ _ANCILLARY = 64
 _KERNEL_BYTES = 4 << 20  # asked for the queue of the kernel
 _JOIN_S = 2.0
 _LARGEST = 65507
-_RESTART = 1024  # a number so far behind is that of a sender that began again
+_RESTART = 1024
 _MAX_CHANNEL = 255
 
 Sender = str | tuple[str, int]
@@ -69,6 +70,11 @@ class DatagramSource(Master):
         become a gap (``lost``) before the frame that comes next.
     maxSize
         Bytes of a datagram; larger ones are dropped (``oversize``).
+    group
+        Multicast group to join at the interface `host`. Several receivers of this machine may
+        have the same group and port.
+    restart
+        A number so far behind the highest one is that of a sender that began again.
 
     Attributes
     ----------
@@ -94,6 +100,8 @@ class DatagramSource(Master):
         channel: int = 0,
         sequence: PayloadField | None = None,
         maxSize: int = _LARGEST,
+        group: str | None = None,
+        restart: int = _RESTART,
     ) -> None:
         channels = [channel, *(senders or {}).values()]
         if not 0 < maxSize <= _LARGEST or any(not 0 <= one <= _MAX_CHANNEL for one in channels):
@@ -102,6 +110,8 @@ class DatagramSource(Master):
                 seen=f"{channels}, {maxSize} bytes",
             )  # fmt: skip
         known = None if senders is None else _resolved(senders)
+        if group is not None and not is_multicast(group):
+            raise StreamError("No such multicast group", expected="224.0.0.0 .. 239.255.255.255", seen=group)
         super().__init__()
         self.counters = StageCounters()
         self._most = maxSize
@@ -110,6 +120,7 @@ class DatagramSource(Master):
         self._sequence = sequence
         self._counts: dict[int, tuple[Unwrapper, int]] = {}  # by channel: numbers, and the highest so far
         self.lost = self.late = 0
+        self._group, self._behind = group, restart
         self._faults = SinkErrors(_log)
         self._life = threading.Lock()
         self._worker: threading.Thread | None = None
@@ -127,7 +138,10 @@ class DatagramSource(Master):
                 with contextlib.suppress(OSError):  # an old kernel tells less, and gives them one by one
                     one.setsockopt(socket.SOL_SOCKET, _RXQ_OVFL, 1)
                     one.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
-            one.bind((self._host, self.port))
+            if self._group is None:
+                one.bind((self._host, self.port))
+            else:
+                self._join(one, self._group)
         except (OSError, OverflowError) as error:
             one.close()
             raise StreamError(
@@ -135,6 +149,14 @@ class DatagramSource(Master):
             ) from error
         self.port = int(one.getsockname()[1])
         return one
+
+    def _join(self, one: socket.socket, group: str) -> None:
+        """Bind to the group, which others may do too, and ask the network for its datagrams."""
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind((group, self.port))
+        interface = socket.gethostbyname(self._host) if self._host else "0.0.0.0"  # noqa: S104  # any of them
+        member = socket.inet_aton(group) + socket.inet_aton(interface)
+        one.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
 
     @property
     def lastError(self) -> Exception | None:
@@ -268,7 +290,7 @@ class DatagramSource(Master):
         numbers = unwrap(values[rows])
         tops = np.maximum.accumulate(np.concatenate(([numbers[0] - 1 if fresh else top], numbers)))
         steps = numbers - tops[:-1]
-        again = np.flatnonzero(steps < -min(_RESTART, 1 << (bits - 2)))
+        again = np.flatnonzero(steps < -min(self._behind, 1 << (bits - 2)))
         end = int(again[0]) if len(again) else len(rows)
         self.late += int(np.count_nonzero(steps[:end] <= 0))
         for at in np.flatnonzero(steps[:end] > 1).tolist():
@@ -327,6 +349,14 @@ class DatagramSource(Master):
     def abort(self) -> None:
         """Receive no more; nothing is held that could be dropped."""
         self._stop()
+
+
+def is_multicast(host: str) -> bool:
+    """Tell whether `host` is the address of a multicast group."""
+    try:
+        return ipaddress.IPv4Address(host).is_multicast
+    except ValueError:
+        return False
 
 
 def _resolved(senders: Mapping[Sender, int]) -> dict[Sender, int]:
