@@ -124,7 +124,7 @@ class Array(LGDO):
     def put(self, loc: int, block: ArrayLike) -> int:
         """Set rows from `loc` on to those of `block`, shape (n, ...); return ``loc + n``.
 
-        A block with one more axis, shape (m, k, ...), stands for m * k rows.
+        When rows are arrays, a block with one more axis, shape (m, k, ...), stands for m * k rows.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class Array(LGDO):
         """
         values = _values(block)
         inner = self._storage.shape[1:]
-        grid = values.ndim == self._storage.ndim + 1 and values.shape[2:] == inner
+        grid = bool(inner) and values.ndim == self._storage.ndim + 1 and values.shape[2:] == inner
         if not (grid or values.shape[1:] == inner) or not 0 <= loc <= self._size:
             raise LH5EncodeError(
                 "The rows do not fit the array",

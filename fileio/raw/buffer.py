@@ -65,6 +65,11 @@ class RawBuffer:
         """Tell whether the rows of another packet may not fit."""
         return len(self) - self.loc < self.fill_safety
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows in it, about."""
+        return _nbytes(self.lgdo, self.loc) if self.loc else 0
+
     def put(self, block: Mapping[str, Any]) -> None:
         """Append rows, given as for `sapwood.fileio.lh5.Table.put`."""
         self.loc = self.lgdo.put(self.loc, block)
@@ -74,8 +79,39 @@ class RawBuffer:
         return f"RawBuffer(keys={self.key_list}, out={place!r}, rows={self.loc} of {len(self)})"
 
 
+def _nbytes(column: Any, rows: int) -> int:
+    if isinstance(column, Mapping):
+        return sum(_nbytes(one, rows) for _, one in column.items())
+    flat = getattr(column, "flattened_data", None)
+    if flat is not None:
+        return 8 * rows + _nbytes(flat, len(flat))
+    values = getattr(column, "nda", None)
+    return 0 if values is None or not len(values) else rows * (values.nbytes // len(values))
+
+
 class RawBufferList(list[RawBuffer]):
     """The buffers of one decoder."""
+
+    def set_from_dict(self, config: Mapping[str, Any], kw_dict: Mapping[str, Any] | None = None) -> None:
+        """Add the buffers described in `config`, which is not changed; see `RawBufferLibrary`."""
+        from sapwood.fileio.raw.shorthand import expand_rblist_dict
+
+        for facts in expand_rblist_dict(config, kw_dict).values():
+            self.append(
+                RawBuffer(
+                    None,
+                    list(facts["key_list"]),
+                    facts.get("out_stream", ""),
+                    facts["out_name"],
+                    facts.get("proc_spec"),
+                )
+            )
+
+    def set_from_json_dict(
+        self, json_dict: Mapping[str, Any], kw_dict: Mapping[str, Any] | None = None
+    ) -> None:
+        """Do what `set_from_dict` does: its name in former times."""
+        self.set_from_dict(json_dict, kw_dict)
 
     def get_keyed_dict(self) -> dict[Any, RawBuffer]:
         """Return key -> buffer; made once."""

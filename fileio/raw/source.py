@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sapwood.errors import MissingExtra
+from sapwood.extras import need
 from sapwood.fileio.formats import PathLike
 from sapwood.fileio.mapped import MappedFile
 
-__all__ = ["FileSource", "ReadingSource", "Source"]
+__all__ = ["FileSource", "ReadingSource", "Source", "open_source"]
 
 _READ_BYTES = 1 << 20
 _RELEASE_BYTES = 1 << 20
+_UNPACK_BYTES = 8 << 20
 
 
 class Source(Protocol):
@@ -26,10 +30,13 @@ class Source(Protocol):
         For messages: a path or an address.
     offset
         Bytes of the stream (after decompression) that were consumed.
+    problems
+        What went wrong while they were read.
     """
 
     name: str
     offset: int
+    problems: list[str]
 
     def peek(self, nbytes: int, least: int | None = None) -> NDArray[np.uint8]:
         """Return the next `nbytes` bytes as a read-only view, fewer only at the end of the stream.
@@ -60,6 +67,7 @@ class FileSource:
         self._file = MappedFile(path)
         self.name = self._file.path
         self.offset = 0
+        self.problems: list[str] = []
         self._used = 0  # bytes before were consumed by an earlier call: nobody looks at them any more
 
     @property
@@ -99,6 +107,7 @@ class ReadingSource:
     def __init__(self, name: str, read: Callable[[int], bytes], close: Callable[[], None]) -> None:
         self.name = name
         self.offset = 0
+        self.problems: list[str] = []
         self._read, self._close = read, close
         self._buffer = np.empty(0, np.uint8)
         self._ended = False
@@ -126,3 +135,71 @@ class ReadingSource:
     def close(self) -> None:
         """Close what is behind it."""
         self._close()
+
+
+def open_source(name: Any) -> Source:
+    """Return the source for a path (plain, gzip, bzip2 or zstd), an address ``tcp://...``, or a `Source`.
+
+    Raises
+    ------
+    FileError
+        When it cannot be opened.
+    """
+    if hasattr(name, "peek") and hasattr(name, "advance"):
+        source: Source = name
+        return source
+    text = os.path.expandvars(os.fspath(name))
+    if text.startswith("tcp://"):
+        from sapwood.fileio.raw.sockets import open_tcp
+
+        return open_tcp(text)
+    source = FileSource(text)
+    head = source.peek(4).tobytes()
+    for magic, opener in _PACKED.items():
+        if head.startswith(magic):
+            source.close()
+            return _unpacked(text, opener)
+    return source
+
+
+def _gzip(path: str) -> Any:
+    import gzip
+
+    try:
+        return need("isal.igzip", extra="raw").open(path, "rb")
+    except MissingExtra:
+        return gzip.open(path, "rb")
+
+
+def _bz2(path: str) -> Any:
+    import bz2
+
+    return bz2.open(path, "rb")
+
+
+def _zstd(path: str) -> Any:
+    return need("zstandard", extra="raw").open(path, "rb")
+
+
+_PACKED: dict[bytes, Callable[[str], Any]] = {
+    b"\x1f\x8b": _gzip,
+    b"BZh": _bz2,
+    b"\x28\xb5\x2f\xfd": _zstd,
+}
+
+
+def _unpacked(path: str, opener: Callable[[str], Any]) -> ReadingSource:
+    file = opener(path)
+
+    def read(nbytes: int) -> bytes:
+        try:
+            data: bytes = file.read(min(nbytes, _UNPACK_BYTES))
+        except Exception as error:
+            if not isinstance(error, OSError | EOFError | ValueError) and "zst" not in type(error).__module__:
+                raise
+            source.problems.append(f"{path}: the compressed data are damaged: {error}")
+            return b""
+        return data
+
+    source = ReadingSource(path, read, file.close)
+    return source
