@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -108,7 +107,7 @@ def _parse(text: bytes, name: str) -> Element:
         builder.end(tag)
 
     parser.StartElementHandler, parser.EndElementHandler = begin, end
-    parser.CharacterDataHandler = _keeper(builder)
+    parser.CharacterDataHandler = builder.data
     parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
     try:
         parser.Parse(text, True)
@@ -117,10 +116,6 @@ def _parse(text: bytes, name: str) -> Element:
             "The settings file is no XML", file=name, offset=parser.ErrorByteIndex, seen=str(error)
         ) from error
     return builder.close()
-
-
-def _keeper(builder: TreeBuilder) -> Callable[[str], None]:
-    return lambda text: builder.data(text) and None
 
 
 def _board(board: Element, name: str) -> Board:
