@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from sapwood.devices.polled import add_polled
@@ -51,32 +50,20 @@ class StreamBridge(StageDevice):
             addr, port, maxDepth=maxDepth, policy=policy, maxBytes=maxBytes
         )
         self._bridge = bridge
-        self._before = (0, 0, 0)
+        self._before = 0
         super().__init__(bridge, **kwargs)
         self._add_setting("Address", "Interface, or host of the server", addr)
         self._add_setting("Port", "Lower one of the two ports", bridge.port)
         self._add_setting("Server", "Whether this end waits to be called", server)
         add_polled(self, "Connected", "Far ends that are there", lambda: bridge.connected)
         add_polled(self, "Agreed", "Whether all of them are Sapwood's", lambda: bridge.agreed, value=False)
-        for place, (name, description) in enumerate(
-            (
-                ("Reconnects", "How often a far end came when one had gone"),
-                ("RxFrameCount", "Frames that came from far ends"),
-                ("RxDropCount", "Messages of far ends that were no frames"),
-            )
-        ):
-            add_polled(self, name, description, partial(self._far_count, place))
+        add_polled(self, "Reconnects", "How often a far end came when one had gone", self._reconnects)
         add_polled(self, "Size", "Frames that wait to be sent", bridge.size)
         add_polled(self, "SentCount", "Frames handed to the network since the start", self._sent)
         add_polled(self, "LastError", "What a sink raised last, if any did", self._last_error, value="")
 
-    def _far_counts(self) -> tuple[int, int, int]:
-        received = self._bridge.received
-        return self._bridge.reconnects, received.frames, received.dropped_total
-
-    def _far_count(self, place: int) -> int:
-        """Count number `place` of `_far_counts` since the last reset."""
-        return self._far_counts()[place] - self._before[place]
+    def _reconnects(self) -> int:
+        return self._bridge.reconnects - self._before
 
     def _sent(self) -> int:
         return self._bridge.flow().passed
@@ -87,5 +74,5 @@ class StreamBridge(StageDevice):
 
     def countReset(self) -> None:
         """Let the counters start again from zero."""
-        self._before = self._far_counts()
+        self._before = self._bridge.reconnects
         super().countReset()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from sapwood.devices.packetlink import PacketLink
@@ -109,6 +110,7 @@ class UdpRssiPack(Device):
         address = "" if server else host
         self._link = PacketLink(port, address, jumbo=jumbo, packVer=packVer, enSsi=enSsi, server=server)
         self._policy = receivePolicy
+        self._pack_before = (0, 0, 0)
         self._patience = waitTimeout if wait and not server else None
         self._take_defaults(kwargs.get("defaults") or {})
         self._add_status(pollInterval)
@@ -126,6 +128,22 @@ class UdpRssiPack(Device):
             get = getattr(self._link.rssi, getter)
             options: dict[str, Any] = {"value": get(), "pollInterval": interval, "hidden": name in HIDDEN}
             add_polled(self, name, description, get, units=_units(name), **options)
+        for place, (name, description) in enumerate(
+            (
+                ("packDropCount", "Packets that came and were not used"),
+                ("packLostCount", "Frames of which some packet came, and that could not be completed"),
+                ("packUndelivered", "Frames for a TDEST that nobody asked for"),
+            )
+        ):
+            add_polled(self, name, description, partial(self._pack_count, place), pollInterval=interval)
+
+    def _pack_counts(self) -> tuple[int, int, int]:
+        packetizer = self._link.packetizer
+        return packetizer.getDropCount(), packetizer.getLostCount(), packetizer.undelivered
+
+    def _pack_count(self, place: int) -> int:
+        """Count number `place` of `_pack_counts` since the last reset."""
+        return self._pack_counts()[place] - self._pack_before[place]
 
     def _add_settings(self) -> None:
         rssi = self._link.rssi
@@ -165,6 +183,7 @@ class UdpRssiPack(Device):
     def countReset(self) -> None:
         """Zero the counters of the link."""
         self._link.rssi.resetCounters()
+        self._pack_before = self._pack_counts()
         super().countReset()
 
     def _start(self) -> None:

@@ -150,5 +150,5 @@ class PacketLink:
                 f"No RSSI link with {self._host}:{self._port}",
                 expected="an answer",
                 seen=f"none in {time.monotonic() - begin:.1f} s",
-                hint="Is the board on, and is the port right? wait=False starts without it.",
+                hint="Is the board on, is the port right, and has it no other client?",
             )

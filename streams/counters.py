@@ -52,6 +52,11 @@ class StageCounters:
         with self.lock:
             return sum(self.dropped.values())
 
+    def reasons(self) -> str:
+        """Return the frames not passed on by reason, as a text: ``full: 3, stopped: 1``."""
+        with self.lock:
+            return ", ".join(f"{reason}: {count}" for reason, count in self.dropped.items())
+
     def clear(self) -> None:
         """Set every counter to zero."""
         with self.lock:

@@ -14,6 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,10 +53,17 @@ class Transport(Master, Slave):
         self._core = core
 
     def _acceptFrame(self, frame: Frame) -> None:
+        Slave._acceptFrame(self, frame)
         self._core._receive(frame)
 
     def _acceptBatch(self, batch: FrameBatch) -> None:
+        Slave._acceptBatch(self, batch)
         self._core._receive(batch)
+
+    @property
+    def counters(self) -> StageCounters:
+        """Packets that came, and those dropped by reason, as they are now."""
+        return StageCounters(self.getFrameCount(), self.getByteCount(), dropped=self._core.dropped)
 
     def _acceptGap(self, gap: Gap) -> None:
         """Packets were lost before they came here: whose they were is not known, so tell all."""
@@ -134,7 +142,34 @@ class Application(Slave):
     def _drain(self, deadline: float) -> bool:
         return self._core._drain_sent(deadline)
 
+    # What came leaves by the queue: the methods of a master are its own
+
+    def _addSlave(self, slave: Any) -> None:
+        """Link `slave` to what comes for this channel."""
+        self.queue._addSlave(slave)
+
+    def _removeSlave(self, slave: Any) -> None:
+        """Undo one link to `slave`; LinkError when it is not linked."""
+        self.queue._removeSlave(slave)
+
+    def _slaveCount(self) -> int:
+        """Return the number of links."""
+        return self.queue._slaveCount()
+
+    def _reqFrame(self, size: int, zeroCopy: bool = False) -> Frame:
+        """Return an empty frame with room for `size` bytes for the receivers."""
+        return self.queue._reqFrame(size, zeroCopy)
+
+    def _sendFrame(self, frame: Frame) -> None:
+        """Deliver `frame` to the receivers, as if it had come for this channel."""
+        self.queue._sendFrame(frame)
+
+    def _start(self) -> None:
+        """Go on after a stop."""
+        self.queue._start()
+
     def _stop(self) -> None:
+        """Let the receivers take what came (for 2 s at most)."""
         self.queue._stop()
 
 
@@ -205,6 +240,10 @@ class _Packetizer:
     def getDropCount(self) -> int:
         """Return the packets dropped so far."""
         return sum(self.dropped.values())
+
+    def getLostCount(self) -> int:
+        """Return the frames of which some packet came, and that could not be completed."""
+        return sum(one.lost for one in list(self._decoder.received.values()))
 
     @property
     def dropped(self) -> dict[str, int]:

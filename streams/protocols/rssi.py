@@ -21,7 +21,7 @@ from sapwood.streams.protocols.rssiheader import (
     encode_syn,
 )
 from sapwood.streams.protocols.rssireceive import ReceiveWindow
-from sapwood.streams.protocols.rssisend import Data, SendWindow, Sent
+from sapwood.streams.protocols.rssisend import MAX_WINDOW, Data, SendWindow, Sent
 
 __all__ = ["FIRST_SEQUENCE", "Role", "RssiCore", "RssiCounters", "State"]
 
@@ -145,7 +145,7 @@ class RssiCore:
             self._try_at = now + self.try_period
 
     def _close(self) -> None:
-        self._emit(encode(RST, self._sender.next, self._acknowledged()))
+        self._emit(encode(RST, self._sender.next, self._receiver.acknowledge(frozen=False)))
         lost = [segment for segment in self._sender.clear() if not segment.flags & NULL]
         self.lost += len(lost)
         self.lost_bytes += sum(len(segment.payload) for segment in lost)
@@ -179,6 +179,7 @@ class RssiCore:
         elif self.state != "open":
             self._receive_closed(header)
         elif header.flags & RST:
+            self._sender.acknowledge(header.acknowledge, plain=False)  # valid without the flag
             self._break(now)
         else:
             self._receive_open(header, view[HEADER_SIZE:], now)
@@ -187,7 +188,8 @@ class RssiCore:
         """Tell a client that takes the link for open that it broke, so that it need not find out."""
         self.counters.drop("closed")
         if self.role == "server" and self.state == "closed" and not header.flags & RST:
-            self._emit(encode(RST, self._sender.next, 0))
+            nothing = (header.sequence + MAX_WINDOW + 1) & 0xFF  # not a number of the client's window
+            self._emit(encode(RST, self._sender.next, nothing))
 
     def _receive_syn(self, header: Header, parameters: Parameters, now: float) -> None:
         """Open the link, answer a SYN again whose answer may be lost, or break a link of another time."""

@@ -10,6 +10,7 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sapwood.errors import ProtocolError
+from sapwood.streams.counters import StageCounters
 from sapwood.streams.frame import Frame
 from sapwood.streams.link import Master
 
@@ -171,8 +172,20 @@ def decode_command(payload: Buffer) -> tuple[int, int]:
 
 
 class Cmd(Master):
-    """Sends command frames (opcode with context) to firmware; nothing comes back."""
+    """Sends command frames (opcode with context) to firmware; nothing comes back.
+
+    Attributes
+    ----------
+    counters
+        The commands.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counters = StageCounters()
 
     def sendCmd(self, opcode: int, context: int) -> None:
         """Send the command `opcode` (0..255) with `context` (unsigned 32-bit)."""
-        self._sendFrame(Frame(encode_command(opcode, context)))
+        frame = Frame(encode_command(opcode, context))
+        self.counters.accept(1, frame.size)
+        self._sendFrame(frame)

@@ -42,10 +42,21 @@ class Transport(Master, Slave):
         self._link = link
 
     def _acceptFrame(self, frame: Frame) -> None:
+        Slave._acceptFrame(self, frame)
         self._link._arrive((frame.buffer,))
 
     def _acceptBatch(self, batch: FrameBatch) -> None:
+        Slave._acceptBatch(self, batch)
         self._link._arrive(_buffers(batch))
+
+    @property
+    def counters(self) -> StageCounters:
+        """Segments that came, and those not used by reason, as they are now."""
+        link = self._link
+        dropped = link.getDropReasons()
+        if link.arrivalsDropped:
+            dropped["full"] = link.arrivalsDropped
+        return StageCounters(self.getFrameCount(), self.getByteCount(), dropped=dropped)
 
 
 class Application(Master, Slave):
@@ -63,6 +74,11 @@ class Application(Master, Slave):
     def maxPayload(self) -> int:
         """Return the largest frame that can be sent, bytes."""
         return self._link.maxPayload()
+
+    @property
+    def counters(self) -> StageCounters:
+        """The link's own."""
+        return self._link.counters
 
     def _acceptFrame(self, frame: Frame) -> None:
         self._link._offer((frame.buffer,), (frame.error,))
@@ -425,7 +441,7 @@ class _Link(RssiSettings):
         if (core.lost, core.lost_bytes) != self._lost:
             frames, nbytes = core.lost - self._lost[0], core.lost_bytes - self._lost[1]
             self.counters.drop("unacknowledged", frames, nbytes)
-            _log.warning("%s: the link closed with %d frames unacknowledged", self._name, frames)
+            _log.warning("%s: frames unacknowledged when the link closed: %d", self._name, frames)
             self._lost = core.lost, core.lost_bytes
         is_open = core.is_open
         with self._lock:

@@ -191,6 +191,25 @@ def test_status_is_polled_and_described() -> None:
     assert pack.locMaxRetran.mode == "RW"
 
 
+def test_what_the_packetizer_drops_is_in_the_tree(await_true: Callable[..., Any]) -> None:
+    root = tree(UdpRssiPack(name="Net", port=0, server=True, packVer=2))
+    with root:
+        far = PacketLink(root.Net.port, HOST, jumbo=False, packVer=2)
+        far._start()
+        far.waitOpen(20)
+        nobody, spoilt = Master(), Master()
+        nobody >> far.packetizer.application(9)
+        spoilt >> far.rssi.application()
+        nobody._sendFrame(Frame(b"for nobody"))
+        spoilt._sendFrame(Frame(b"no packet"))
+        await_true(lambda: root.Net.packUndelivered.get() == 1, "a frame for nobody")
+        await_true(lambda: root.Net.packDropCount.get() == 1, "a packet dropped")
+        assert root.Net.packLostCount.get() == 0
+        root.CountReset()
+        assert root.Net.packUndelivered.get() == root.Net.packDropCount.get() == 0
+        far._stop()
+
+
 def test_a_board_that_is_off_fails_the_start_in_time() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind((HOST, 0))

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import threading
 
-from sapwood.devices import Fifo, Filter, RateDrop
-from sapwood.streams import Frame, Master, Slave, drain
+import pytest
+
+from sapwood.devices import Fifo, Filter, RateDrop, StageDevice
+from sapwood.errors import DeviceError, LinkError
+from sapwood.streams import Frame, Master, Slave, StreamZip, drain, streamConnectBiDir
+from sapwood.streams.protocols import Cmd, SplitterV1
+from sapwood.streams.protocols.packetizer import CoreV2
+from sapwood.streams.transports import rssi
 from sapwood.tree import Device, Root
 
 
@@ -169,3 +175,80 @@ def gate_to(sink: Slave) -> Slave:
     late = Late()
     late >> sink
     return late
+
+
+CORE = CoreV2(True, True, True)
+LINK = rssi.Client(1464)
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        lambda: Slave(),
+        lambda: CORE.transport(),
+        lambda: CORE.application(1),
+        lambda: LINK.transport(),
+        lambda: LINK.application(),
+        lambda: SplitterV1(),
+        lambda: StreamZip(),
+    ],
+)
+def test_any_stage_is_a_device(stage):
+    source, root = Master(), Root(name="Top", pollEn=False)
+    root.add(StageDevice(stage(), name="Stage"))
+    with root:
+        source >> root.Stage
+        source._sendFrame(Frame(bytes(16)))
+        assert (root.Stage.FrameCount.get(), root.Stage.ByteCount.get()) == (1, 16)
+        root.CountReset()
+        assert (root.Stage.FrameCount.get(), root.Stage.DropCount.get()) == (0, 0)
+
+
+def test_commands_are_counted_and_a_source_cannot_be_fed(sink):
+    root, command = Root(name="Top", pollEn=False), Cmd()
+    root.add(StageDevice(command, name="Cmd"))
+    root.Cmd >> sink
+    with root:
+        command.sendCmd(1, 2)
+        assert (root.Cmd.FrameCount.get(), root.Cmd.ByteCount.get()) == (1, 16)
+    with pytest.raises(LinkError):
+        Master() >> root.Cmd
+
+
+def test_why_frames_were_dropped(sink):
+    root, source = Root(name="Top", pollEn=False), Master()
+    root.add(Filter(name="Filter", dropErrors=True, channel=2))
+    source >> root.Filter >> sink
+    with root:
+        for channel, error in ((1, 0), (1, 0), (2, 1)):
+            source._sendFrame(Frame(b"x", channel=channel, error=error))
+        assert root.Filter.DropCount.get() == 3
+        assert root.Filter.DropReasons.get() == "channel: 2, error: 1"
+
+
+def test_a_protocol_end_counts_both_ways(sink, await_true):
+    root, there, here = Root(name="Top", pollEn=False), CoreV2(True, True, True), CoreV2(True, True, True)
+    streamConnectBiDir(there.transport(), here.transport())
+    root.add(StageDevice(here.application(1), name="End"))
+    root.add(StageDevice(here.transport(), name="Packets"))
+    root.End >> sink
+    source = Master()
+    source >> there.application(1)
+    with root:
+        source._sendFrame(Frame(bytes(16)))
+        sink.await_frames(1)
+        here.transport()._acceptFrame(Frame(bytes(16)))
+        assert (root.End.RxFrameCount.get(), root.End.RxDropCount.get(), root.End.FrameCount.get()) == (
+            1,
+            0,
+            0,
+        )
+        assert (root.Packets.FrameCount.get(), root.Packets.DropReasons.get()) == (2, "size: 1")
+        root.CountReset()
+        assert root.End.RxFrameCount.get() == 0
+
+
+@pytest.mark.parametrize("stage", [Master(), CORE, LINK, 3])
+def test_what_is_no_stage_is_refused(stage):
+    with pytest.raises(DeviceError):
+        StageDevice(stage, name="Stage")

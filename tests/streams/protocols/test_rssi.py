@@ -339,6 +339,30 @@ def test_what_arrived_before_a_break_is_handed_over() -> None:
     assert [bytes(payload) for payload in wire.server.take_received()] == [b"data"]
 
 
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_reset_acknowledges_what_had_arrived(busy: bool) -> None:
+    wire = Wire().open()
+    wire.server.set_busy(busy)
+    wire.send(0, b"1")
+    wire.run(0.002)
+    assert wire.client.under_way == 1
+    wire.server.stop()
+    wire.flush(1)
+    wire.run(0.002)
+    assert (wire.client.state, wire.client.lost, wire.client.counters.down) == ("closed", 0, 1)
+
+
+def test_a_reset_by_an_end_that_knows_of_no_link_acknowledges_nothing() -> None:
+    wire = Wire().open()
+    wire.server.receive(encode(RST, 101, 100), wire.now)
+    wire.server.take_outgoing()
+    for number in range(31):
+        wire.send(0, bytes([number]))
+    wire.run(0.003)
+    assert wire.headers(1)[-1][0] == RST
+    assert wire.client.lost == 31
+
+
 def test_segments_that_do_not_belong_are_counted() -> None:
     wire = Wire().open()
     server = wire.server
