@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,8 +20,13 @@ __all__ = ["TOO_SHORT", "WRONG_SIZE", "WRONG_TRAILER", "OrcaDecoder", "word_rows
 TOO_SHORT = 2  # reasons of garbage: shorter than the fields that it must have,
 WRONG_SIZE = 3  # of another size than its fields say,
 WRONG_TRAILER = 4  # without the word that must be its last
+_LOG = logging.getLogger("sapwood.fileio.raw.orca")
 _ROOM = 64 << 20  # bytes of waveforms that room is made for at once
-_REASONS = {TOO_SHORT: "too short", WRONG_SIZE: "of a size its fields deny", WRONG_TRAILER: "without its trailer"}
+_REASONS = {
+    TOO_SHORT: "too short",
+    WRONG_SIZE: "of a size its fields deny",
+    WRONG_TRAILER: "without its trailer",
+}
 
 
 def word_rows(packets: FrameBatch, first: int, count: int) -> NDArray[np.uint32]:
@@ -44,8 +51,8 @@ class OrcaDecoder(DataDecoder):
         Words that a packet has at least; shorter ones are garbage.
     reads_ahead
         Whether packets of this decoder tell others how to decode, see `look_ahead`.
-    problems
-        What was odd, one sentence each.
+    tell
+        Called with what is odd about the stream, one sentence; the stream keeps it among its problems.
     """
 
     least_words: ClassVar[int] = 1
@@ -53,7 +60,7 @@ class OrcaDecoder(DataDecoder):
 
     def __init__(self, header: OrcaHeader | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.problems: list[str] = []
+        self.tell: Callable[[str], None] = _LOG.warning
         self.header = OrcaHeader()
         if header is not None:
             self.set_header(header)
@@ -89,6 +96,6 @@ class OrcaDecoder(DataDecoder):
         for row in np.flatnonzero(~good).tolist():
             packet_id = int(packet_ids[row])
             if not self.garbage.count:
-                self.problems.append(f"{type(self).__name__}: packet {packet_id} is {_REASONS[code]}")
+                self.tell(f"{type(self).__name__}: packet {packet_id} is {_REASONS[code]}")
             self.put_in_garbage(packets.frame_bytes(row), packet_id, code)
         return packets[good], packet_ids[good]

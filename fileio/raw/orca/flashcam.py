@@ -245,7 +245,7 @@ class ORFlashCamADCWaveformDecoder(OrcaDecoder):
     def _note(self, what: object, text: str) -> None:
         if what not in self._noted:
             self._noted.add(what)
-            self.problems.append(f"{type(self).__name__}: {text}")
+            self.tell(f"{type(self).__name__}: {text}")
 
 
 class ORFlashCamWaveformDecoder(ORFlashCamADCWaveformDecoder):

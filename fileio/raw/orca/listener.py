@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class ORFlashCamListenerConfigDecoder(OrcaDecoder):
     is_event = False
     reads_ahead = True
     least_words = _CONFIG_WORDS
-    decoded_values: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    decoded_values: Mapping[str, Mapping[str, Any]] = {
         "packet_id": {"dtype": "uint32"},
         "packet_len": {"dtype": "uint32"},
         "readout_id": {"dtype": "uint16"},
@@ -72,7 +72,9 @@ class ORFlashCamListenerConfigDecoder(OrcaDecoder):
     ) -> None:
         """Decode packets one by one: there are few."""
         packets, packet_ids = self.sound(packets, packet_ids)
-        whole = np.array([self._is_whole(packets.frame_bytes(row).view("<u4")) for row in range(len(packets))], bool)
+        whole = np.array(
+            [self._is_whole(packets.frame_bytes(row).view("<u4")) for row in range(len(packets))], bool
+        )
         packets, packet_ids = self.sift(packets, packet_ids, whole, WRONG_SIZE)
         rows = []
         for index, packet_id in enumerate(packet_ids.tolist()):
@@ -136,7 +138,7 @@ _CARD_SLICES = {  # column -> words of a card's status
     "card_main_current": (30, 31),
     "card_humidity": (31, 32),
 }
-_CARD_COUNTED = {  # column -> column that counts them, first word of the card's status, the count's zero, most
+_CARD_COUNTED = {  # column -> column that counts them, first word of a card, the count's zero, most
     "card_adc_temps": ("card_n_env_vals", 32, 13, 16),
     "card_cti_links": ("card_n_cti_links", 35, 0, 4),
     "card_link_states": ("card_n_link_states", 39, 0, 256),
@@ -155,7 +157,7 @@ class ORFlashCamListenerStatusDecoder(OrcaDecoder):
 
     is_event = False
     least_words = _STATUS_WORDS
-    decoded_values: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    decoded_values: Mapping[str, Mapping[str, Any]] = {
         "packet_id": {"dtype": "uint32"},
         "readout_id": {"dtype": "uint16"},
         "fcid": {"dtype": "uint16"},
@@ -181,7 +183,9 @@ class ORFlashCamListenerStatusDecoder(OrcaDecoder):
     ) -> None:
         """Decode packets one by one, their cards at once."""
         packets, packet_ids = self.sound(packets, packet_ids)
-        whole = np.array([self._is_whole(packets.frame_bytes(row).view("<u4")) for row in range(len(packets))], bool)
+        whole = np.array(
+            [self._is_whole(packets.frame_bytes(row).view("<u4")) for row in range(len(packets))], bool
+        )
         packets, packet_ids = self.sift(packets, packet_ids, whole, WRONG_SIZE)
         rows = [
             {"packet_id": packet_id} | self._row(packets.frame_bytes(index).view("<u4"))
@@ -199,7 +203,8 @@ class ORFlashCamListenerStatusDecoder(OrcaDecoder):
     def _row(words: NDArray[np.uint32]) -> dict[str, Any]:
         signed = words[:_STATUS_WORDS].view("<i4").tolist()
         n_cards, size = signed[13], signed[14]
-        cards = words[_STATUS_WORDS : _STATUS_WORDS + n_cards * size].reshape(n_cards, size)
+        width = size if n_cards else _CARD_WORDS
+        cards = words[_STATUS_WORDS : _STATUS_WORDS + n_cards * width].reshape(n_cards, width)
         row: dict[str, Any] = {
             "readout_id": int(words[1]) >> 16,
             "fcid": int(words[1]) & 0xFFFF,

@@ -239,6 +239,11 @@ def _sizes(data: NDArray[np.uint8], position: NDArray[np.int64], known: Set[int]
     short = (word & np.uint32(SHORT)) != 0
     extended = ~short & (length == 0)
     words = np.where(short, 1, np.where(extended, second, length))
-    good = _are_known(word, known) & (words <= MAX_WORDS) & (words > extended) & (~extended | (at + 8 <= len(data)))
+    good = (
+        _are_known(word, known)
+        & (words <= MAX_WORDS)
+        & (words > extended)
+        & (~extended | (at + 8 <= len(data)))
+    )
     size[inside] = np.where(good, 4 * words, 0)
     return size

@@ -26,14 +26,12 @@ def parse_plist(xml: bytes, *, file: str | None = None, offset: int = 0) -> dict
     """
     try:
         tree = plistlib.loads(xml.rstrip(b"\0"), fmt=plistlib.FMT_XML)
-    except Exception as error:  # noqa: BLE001  # the parser raises whatever its helpers raise
+    except Exception as error:  # the parser raises whatever its helpers raise
         raise FormatError(
             "The header is no property list", file=file, offset=offset, seen=str(error)[:200]
         ) from error
     if not isinstance(tree, dict):
-        raise FormatError(
-            "The header is no dictionary", file=file, offset=offset, seen=type(tree).__name__
-        )
+        raise FormatError("The header is no dictionary", file=file, offset=offset, seen=type(tree).__name__)
     if _depth(tree) > _DEEPEST:
         raise FormatError("The header is nested too deeply", file=file, offset=offset, expected=_DEEPEST)
     return tree

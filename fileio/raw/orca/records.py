@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,7 @@ class ORRunDecoderForRun(OrcaDecoder):
 
     is_event = False
     least_words = 4
-    decoded_values: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    decoded_values: Mapping[str, Mapping[str, Any]] = {
         "subrun_number": {"dtype": "uint16"},
         "runstartorstop": {"dtype": "bool"},
         "quickstartrun": {"dtype": "bool"},

@@ -46,7 +46,9 @@ class ORSIS3302DecoderForEnergy(StruckDecoder):
         return {
             channel: int(known[channel // 2])
             for channel in chosen
-            if channel // 2 < len(known) and isinstance(known[channel // 2], int) and 0 <= known[channel // 2] < 1 << 24
+            if channel // 2 < len(known)
+            and isinstance(known[channel // 2], int)
+            and 0 <= known[channel // 2] < 1 << 24
         }
 
     def decode_batch(
@@ -83,7 +85,9 @@ class ORSIS3302DecoderForEnergy(StruckDecoder):
         self, key: int, packets: FrameBatch, packet_ids: NDArray[np.uint32], buffers: Mapping[Any, RawBuffer]
     ) -> None:
         head = word_rows(packets, 0, _HEAD)
-        tail = word_rows(FrameBatch(packets.payload, packets.start + packets.size - 4 * _TAIL, 4 * _TAIL), 0, _TAIL)
+        tail = word_rows(
+            FrameBatch(packets.payload, packets.start + packets.size - 4 * _TAIL, 4 * _TAIL), 0, _TAIL
+        )
         block: dict[str, Any] = {
             "packet_id": packet_ids,
             "energy": tail[:, 0],

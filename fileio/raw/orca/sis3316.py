@@ -68,7 +68,9 @@ class ORSIS3316WaveformDecoder(StruckDecoder):
             return
         head = word_rows(packets, 0, _HEAD).astype(np.int64)
         fits = 4 * (_HEAD + head[:, 2] * head[:, 3]) <= packets.size
-        packets, packet_ids = self.sift(packets, packet_ids, fits & (head[:, 3] >= 3) | (head[:, 2] == 0), WRONG_SIZE)
+        packets, packet_ids = self.sift(
+            packets, packet_ids, fits & (head[:, 3] >= 3) | (head[:, 2] == 0), WRONG_SIZE
+        )
         head = head[fits & (head[:, 3] >= 3) | (head[:, 2] == 0)]
         if not len(packets):
             return
@@ -158,14 +160,13 @@ class _Layout:
 
     def whole(self) -> NDArray[np.bool_]:
         """Tell which events have the size that their fields add up to."""
-        return 4 * (self.last + 1 + self.count) == self.events.size
+        whole: NDArray[np.bool_] = 4 * (self.last + 1 + self.count) == self.events.size
+        return whole
 
     def fields(self) -> dict[str, Any]:
         """Return time and fields, shape (n,) each, 0 where an event lacks one."""
         rows = len(self.events)
-        block: dict[str, Any] = {
-            name: np.zeros(rows, np.uint32) for name in (*_ADC, "information", *_MAW)
-        }
+        block: dict[str, Any] = {name: np.zeros(rows, np.uint32) for name in (*_ADC, "information", *_MAW)}
         high = (self.first[:, 0] >> 16).astype(np.uint64)
         block["timestamp"] = high << np.uint64(32) | self.first[:, 1]
         for bit, (_, columns) in enumerate(_BLOCKS):

@@ -64,6 +64,13 @@ def read_header(source: Source) -> tuple[OrcaHeader, NDArray[np.uint8]]:
 class OrcaStream(PacketStream):
     """Packets of an ORCA file.
 
+    Parameters
+    ----------
+    source
+        Where the bytes come from.
+    with_decoders
+        Whether packets are to be decoded; else all that counts is where they lie.
+
     Attributes
     ----------
     header
@@ -72,18 +79,27 @@ class OrcaStream(PacketStream):
 
     decoders: list[OrcaDecoder]  # type: ignore[assignment]  # narrower, filled here only
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, with_decoders: bool = True) -> None:
         super().__init__(source)
+        self._with_decoders = with_decoders
         self.header = OrcaHeader()
         self._names: dict[int, str] = {}
         self._index: dict[int, int] = {}  # data id -> decoder
         self._next_id = 0
 
-    def begin(self) -> PacketBlock | None:
-        """Read the header; return its packet."""
+    def begin(self) -> PacketBlock:
+        """Read the header; return its packet.
+
+        Raises
+        ------
+        OrcaError
+            When this is no ORCA stream.
+        """
         self.header, packet = read_header(self.source)
         self._names = self.header.data_ids()
-        self._make_decoders()
+        self._index = dict.fromkeys(self._names, -1)
+        if self._with_decoders:
+            self._make_decoders()
         self.source.advance(len(packet))
         self._look_ahead()
         batch = FrameBatch(packet, np.zeros(1, np.int64), len(packet))
@@ -95,7 +111,7 @@ class OrcaStream(PacketStream):
         for name in [HEADER_DECODER, *offered]:
             kind = getattr(import_module(f"sapwood.fileio.raw.orca.{_HOME_OF[name]}"), name)
             decoder: OrcaDecoder = kind()
-            decoder.problems = self.problems
+            decoder.tell = self._tell
             decoder.share(shared)
             decoder.set_header(self.header)
             self.decoders.append(decoder)
@@ -116,8 +132,10 @@ class OrcaStream(PacketStream):
         while True:
             data = self.source.peek(nbytes)
             found = walk(data, self._index.keys(), packets)
-            if not len(found) and found.fault == "partial" and found.wanted > len(data):
-                data = self.source.peek(found.wanted)
+            while not len(found) and found.fault == "partial" and found.wanted > len(data):
+                before, data = len(data), self.source.peek(found.wanted)
+                if len(data) == before:
+                    break
                 found = walk(data, self._index.keys(), 1)
             if len(found):
                 return self._take(data, found)
@@ -158,7 +176,9 @@ class OrcaStream(PacketStream):
         for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True):
             self.count_unknown(self._names.get(masked_id(kind), HEADER_DECODER), count)
             if not kind & LONG_ID:
-                self._tell(f"another header among the packets before offset {self.source.offset + 1}; it is skipped")
+                self._tell(
+                    f"another header among the packets before offset {self.source.offset + 1}; it is skipped"
+                )
 
     def _go_on(self, there: int, found: Walk) -> bool:
         """Skip what is no packet; return whether packets follow."""

@@ -55,7 +55,7 @@ class StruckDecoder(OrcaDecoder):
         noted: set[int] = self.__dict__.setdefault("_noted", set())
         if key not in noted and seen != self.lengths.get(key, seen):
             noted.add(key)
-            self.problems.append(
+            self.tell(
                 f"{type(self).__name__}: waveforms of channel {key} have {seen} samples, "
                 f"the header says {self.lengths[key]}: they are cut or filled up"
             )

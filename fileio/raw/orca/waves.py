@@ -33,7 +33,9 @@ def alike(*columns: NDArray[Any]) -> list[NDArray[np.intp]]:
     """Return the rows, in order, of each combination of values that occurs in the columns."""
     if all(column.min() == column.max() for column in columns):
         return [np.arange(len(columns[0]))]
-    _, group = np.unique(np.stack([column.astype(np.int64) for column in columns]), axis=1, return_inverse=True)
+    _, group = np.unique(
+        np.stack([column.astype(np.int64) for column in columns]), axis=1, return_inverse=True
+    )
     group = group.reshape(-1)
     order = np.argsort(group, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
