@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sapwood.devices.network import UdpRssiPack
     from sapwood.devices.prbs import PrbsPair, PrbsRx, PrbsTx
     from sapwood.devices.reader import StreamReader
+    from sapwood.devices.recorders import ApxWriter, FormatWriter, Hdf5Writer, IcfWriter, PymodaqWriter
     from sapwood.devices.replay import ReplaySource
     from sapwood.devices.runcontrol import RunControl
     from sapwood.devices.runsequence import RunSequence
@@ -29,16 +30,21 @@ if TYPE_CHECKING:
     from sapwood.devices.writer import StreamWriter
 
 __all__ = [
+    "ApxWriter",
     "DataReceiver",
     "DataWriter",
     "EventBuilder",
     "Fifo",
     "Filter",
+    "FormatWriter",
     "FrontEndBoard",
     "FrontEndFirmware",
+    "Hdf5Writer",
+    "IcfWriter",
     "PrbsPair",
     "PrbsRx",
     "PrbsTx",
+    "PymodaqWriter",
     "RateDrop",
     "ReplaySource",
     "RunControl",
@@ -57,16 +63,21 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
+        "ApxWriter": "sapwood.devices.recorders",
         "DataReceiver": "sapwood.devices.datareceiver",
         "DataWriter": "sapwood.devices.datawriter",
         "EventBuilder": "sapwood.devices.eventbuilder",
         "Fifo": "sapwood.devices.stage",
         "Filter": "sapwood.devices.stage",
+        "FormatWriter": "sapwood.devices.recorders",
         "FrontEndBoard": "sapwood.devices.board.device",
         "FrontEndFirmware": "sapwood.devices.board.firmware",
+        "Hdf5Writer": "sapwood.devices.recorders",
+        "IcfWriter": "sapwood.devices.recorders",
         "PrbsPair": "sapwood.devices.prbs",
         "PrbsRx": "sapwood.devices.prbs",
         "PrbsTx": "sapwood.devices.prbs",
+        "PymodaqWriter": "sapwood.devices.recorders",
         "RateDrop": "sapwood.devices.stage",
         "ReplaySource": "sapwood.devices.replay",
         "RunControl": "sapwood.devices.runcontrol",

@@ -25,7 +25,14 @@ class DataWriter(Device):
         Puts the device in the group `Hidden`.
     bufferSize, maxFileSize
         First values of the variables of that name (bytes), in force once the root has started.
+
+    Attributes
+    ----------
+    fileEnding
+        End of the names of new files.
     """
+
+    fileEnding = ".dat"
 
     def __init__(
         self, *, hidden: bool = True, bufferSize: int = 0, maxFileSize: int = 0, **kwargs: Any
@@ -143,16 +150,16 @@ class DataWriter(Device):
         return self._getFrameCount()
 
     def _genFileName(self) -> None:
-        """Set DataFile to ``data_YYYYMMDD_HHMMSS.dat`` (local time) in its present folder.
+        """Set DataFile to ``data_YYYYMMDD_HHMMSS`` (local time) and the ending, in its present folder.
 
         When a file of that name is there, ``_2``, ``_3`` and so on follow the time.
         """
         folder, slash, _ = self.DataFile.value().rpartition("/")
         stem = f"{folder}{slash}{time.strftime('data_%Y%m%d_%H%M%S')}"
-        name, number = f"{stem}.dat", 1
+        name, number = f"{stem}{self.fileEnding}", 1
         while self._isTaken(name):
             number += 1
-            name = f"{stem}_{number}.dat"
+            name = f"{stem}_{number}{self.fileEnding}"
         self.DataFile.set(name)
 
     def _isTaken(self, name: str) -> bool:

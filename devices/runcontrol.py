@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from sapwood.devices.polled import POLL_S, add_polled
+from sapwood.devices.recorderdevice import StateVariable
 from sapwood.devices.runnumber import RunNumber
 from sapwood.devices.runsequence import FAULT, RUNNING, RunSequence, Source, find_recorders, find_sources
 from sapwood.devices.schedule import Schedule
-from sapwood.devices.writer import StateVariable
 from sapwood.errors import DeviceError, SapwoodError
 from sapwood.tree import Device, LocalCommand, LocalVariable
 
@@ -339,7 +339,7 @@ class RunControl(Device):
         """Set the data file to ``run000042.dat`` or ``run000042_Recorder.dat``, in its present folder."""
         folder, name = os.path.split(str(recorder.DataFile.value()))
         tag = "_" + recorder.path.partition(".")[2].replace(".", "_") if several else ""
-        ending = os.path.splitext(name)[1] or ".dat"
+        ending = os.path.splitext(name)[1] or recorder.fileEnding
         recorder.DataFile.set(os.path.join(folder, f"run{self.RunNumber.value():06d}{tag}{ending}"))
 
     def _numbers(self) -> RunNumber:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sapwood.devices.polled import POLL_S, add_polled
+from sapwood.devices.recorderdevice import StateVariable
 from sapwood.devices.scanfile import FIXED, GROWING, ScanFile
 from sapwood.devices.scanplan import GRID, LIST, ScanAxis, ScanPlan, axes_from_text, axes_to_text
 from sapwood.devices.scanrun import FAULT, IDLE, ScanRun, told
 from sapwood.devices.scanstream import ScanStream
-from sapwood.devices.writer import StateVariable
 from sapwood.errors import DeviceError, FileError, SapwoodError
 from sapwood.streams import Slave
 from sapwood.tree import Device, LocalCommand, LocalVariable

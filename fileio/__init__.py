@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sapwood.fileio.apx.header import FileHeader
     from sapwood.fileio.apx.log import AstroPixLogFile, log_to_apx
     from sapwood.fileio.apx.process import apx_load, apx_process
+    from sapwood.fileio.batchrecorder import BatchRecorder
+    from sapwood.fileio.channelwriter import ChannelWriter
     from sapwood.fileio.conversion import convert
     from sapwood.fileio.filelayer import FileLayer
     from sapwood.fileio.formats import Format, Reader, Report, Sink
@@ -35,6 +37,8 @@ __all__ = [
     "AstroPixBinaryFile",
     "AstroPixLogFile",
     "BatchHeader",
+    "BatchRecorder",
+    "ChannelWriter",
     "Column",
     "ColumnInfo",
     "DataReader",
@@ -75,6 +79,8 @@ _HOMES = {
     "sapwood.fileio.apx.header": ("FileHeader",),
     "sapwood.fileio.apx.log": ("AstroPixLogFile", "log_to_apx"),
     "sapwood.fileio.apx.process": ("apx_load", "apx_process"),
+    "sapwood.fileio.batchrecorder": ("BatchRecorder",),
+    "sapwood.fileio.channelwriter": ("ChannelWriter",),
     "sapwood.fileio.conversion": ("convert",),
     "sapwood.fileio.filelayer": ("FileLayer",),
     "sapwood.fileio.formats": ("Format", "Reader", "Report", "Sink"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sapwood.errors import RecorderFault
-from sapwood.fileio.committer import Committer
 from sapwood.fileio.watermark import RateMeter, RecorderCounters, Tally, Watermark
 
 __all__ = ["CLOSED", "FAULT", "RECORDING", "Readings"]
@@ -12,12 +11,11 @@ CLOSED, RECORDING, FAULT = "Closed", "Recording", "Fault"
 
 
 class Readings:
-    """State, file and counters of a recorder, for its subclass `Recorder` to set."""
+    """State, file and counters of a recorder, for its subclass `RecorderBase` to set."""
 
     _state: str
     _fault: RecorderFault | None
     _path: str | None
-    _committer: Committer | None
     _tally: Tally
     _rate: RateMeter
     _part_from: int  # bytes of all parts before the present one
@@ -41,8 +39,11 @@ class Readings:
     @property
     def counters(self) -> RecorderCounters:
         """What was done since the recorder was opened."""
-        committer = self._committer
-        return self._tally.snapshot(0 if committer is None else committer.syncs)
+        return self._tally.snapshot(self._sync_count())
+
+    def _sync_count(self) -> int:
+        """Return how often a file was synced since the recorder was opened."""
+        raise NotImplementedError
 
     @property
     def written(self) -> Watermark:

@@ -46,6 +46,8 @@ class Outlet:
         self._ready: dict[int, tuple[Buffer, ...]] = {}  # encoded, by number, and not yet written
         self._given = 0  # groups handed over
         self._done = 0  # groups on the disk
+        self._counts: dict[int, int] = {}  # objects of groups not on the disk, by number
+        self.stored = 0  # objects on the disk
         self._error: BaseException | None = None
         self._jobs: list[Future[None]] = []
         self._depth = cores() + 1 if encoder.threaded else 0
@@ -77,6 +79,7 @@ class Outlet:
         """
         number = self._given
         self._given += 1
+        self._counts[number] = len(group.objects)
         if self._depth:
             self._submit(number, group)
         else:
@@ -120,6 +123,7 @@ class Outlet:
                 return
             self._encoder.written(self._at)
             del self._ready[self._done]
+            self.stored += self._counts.pop(self._done)
             self._done += 1
 
     def _write(self, pieces: Sequence[Buffer], nbytes: int) -> None:

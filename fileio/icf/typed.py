@@ -173,6 +173,14 @@ class TriggerReader(DataReader):
     _code = TRIGGER
 
 
+def type_header(code: int, protocol: int, version: str = _WRITER) -> dict[str, Any]:
+    """Return the options of `RawObjectWriterBase` for a file of objects of type `code`."""
+    if protocol == 0:
+        return {"header": code}
+    text = version.encode("ascii", "replace")[:255]
+    return {"header_ext": _EXTENSION.pack(_FILE_VERSION, code, len(text)) + text}
+
+
 class _TypedWriter(RawObjectWriterBase):
     """A new file of objects of one type.
 
@@ -195,11 +203,8 @@ class _TypedWriter(RawObjectWriterBase):
         version: str = _WRITER,
         **kwargs: Any,
     ) -> None:
-        text = version.encode("ascii", "replace")[:255]
-        if protocol == 0:
-            kwargs.setdefault("header", self._code)
-        else:
-            kwargs.setdefault("header_ext", _EXTENSION.pack(_FILE_VERSION, self._code, len(text)) + text)
+        for name, value in type_header(self._code, protocol, version).items():
+            kwargs.setdefault(name, value)
         super().__init__(filename, protocol, compressor, **kwargs)
 
     def write(self, data: Any) -> None:

@@ -59,7 +59,8 @@ class _Writer:
     ) -> None:
         self.filename = os.fspath(filename)
         self._limit = limit
-        self._outlet: Outlet | None = Outlet(filename, pack_header(header), encoder, files or FileLayer())
+        self._file = Outlet(filename, pack_header(header), encoder, files or FileLayer())
+        self._outlet: Outlet | None = self._file  # None once closed
         self._written = 0
         self._begin_group()
 
@@ -78,6 +79,16 @@ class _Writer:
         """Bytes of the file so far; what is not written yet counts uncompressed."""
         written = 0 if self._outlet is None else self._outlet.size
         return written + (self._limit - self._room if self._pending else 0)
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        """Objects that the system has, and bytes of the file with them; also once closed."""
+        return self._file.stored, self._file.size
+
+    @property
+    def bunches_left(self) -> int | None:
+        """Bunches that the file still takes; None for any number."""
+        return self._groups_left
 
     def write(self, data: Any) -> None:
         """Append one object, any bytes-like one; all its bytes count, whatever its items.
@@ -364,6 +375,16 @@ class RawObjectWriterBase:
     def filesize(self) -> int:
         """Bytes of the file so far; what is not written yet counts uncompressed."""
         return self._writer.filesize
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        """Objects that the system has, and bytes of the file with them; also once closed."""
+        return self._writer.stored
+
+    @property
+    def bunches_left(self) -> int | None:
+        """Bunches that the file still takes; None for any number."""
+        return self._writer.bunches_left
 
     def write(self, data: Any) -> None:
         """Append one object, any bytes-like one; see `RawObjectWriterV1.write`."""

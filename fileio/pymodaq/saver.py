@@ -121,7 +121,21 @@ class H5SaverLowLevel(H5Backend):
         path = Path(file_name)
         if "h5" not in path.suffix:
             path = path.with_suffix(".h5")
-        path = path.absolute()
+        return self._init(path.absolute(), raw_group_name, new_file, metadata, swmr_mode, mode)
+
+    def begin_file(self, path: Path, *, metadata: Mapping[str, Any] | None = None) -> None:
+        """Begin a new file of exactly that name; one that is there is replaced."""
+        self._init(path.absolute(), "RawData", True, metadata, False, "a")
+
+    def _init(
+        self,
+        path: Path,
+        raw_group_name: str,
+        new_file: bool,
+        metadata: Mapping[str, Any] | None,
+        swmr_mode: bool,
+        mode: str,
+    ) -> bool:
         made = mode != "r" and (new_file or not path.exists())
         self.open_file(path, "w" if made else mode, swmr_mode=swmr_mode)
         self.h5_file_path, self.h5_file_name, self.file_loaded = path.parent, path.name, not made
