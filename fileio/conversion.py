@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sapwood.errors import FormatError
+from sapwood.errors import FormatError, nearest
 from sapwood.fileio.formats import CHUNK_BYTES, Format, PathLike, Reader, Sink
 from sapwood.fileio.partfile import complete_file
 from sapwood.fileio.registry import by_ending, open
 from sapwood.fileio.table import FRAMES, TableInfo
 
-__all__ = ["chosen_tables", "convert", "pump"]
+__all__ = ["WrongChoice", "chosen_tables", "convert", "pump"]
+
+_MOST_NAMES = 20  # told in a message
+
+
+class WrongChoice(FormatError):  # noqa: N818  # says what to do, as the names in sapwood.errors do
+    """A table or compression that is not there, or several tables where the target holds one."""
 
 
 def convert(
@@ -42,7 +48,8 @@ def convert(
         Replace an existing `dst`.
     tables
         Names of the tables to write; all that hold data of their own when left out, for files
-        that take only frames the table ``frames``.
+        that take only frames the table ``frames``. Files of one table need a name when the
+        recording has several.
     compression
         For formats that offer it, such as ``zstd`` (Parquet, Arrow) or ``gzip`` (HDF5).
     options
@@ -58,7 +65,8 @@ def convert(
     RecordingExists
         When `dst` is there already.
     FormatError
-        When a format is not known, or cannot be read or written.
+        When a format is not known, or cannot be read or written; `WrongChoice` when a table is not
+        there, or is one of several for a file that holds one.
     FileError
         When a file cannot be read or written.
     """
@@ -66,7 +74,7 @@ def convert(
     packing = {} if compression is None else {"compression": compression}
     if compression is not None and compression not in target.compressions:
         choices = ", ".join(target.compressions) or "no compression"
-        raise FormatError(
+        raise WrongChoice(
             f"Files of format {target.name} cannot be compressed so", expected=choices, seen=compression
         )
     with open(src, format, **options) as reader, complete_file(dst, overwrite=overwrite) as part:
@@ -85,20 +93,47 @@ def convert(
 def chosen_tables(reader: Reader, target: Format, names: Sequence[str] | None) -> Sequence[TableInfo]:
     """Return the tables of `reader` that go into a file of format `target`.
 
+    Tables without rows are left out where only one has room.
+
     Raises
     ------
-    FormatError
-        For a name that is none of its tables.
+    WrongChoice
+        For a name that is none of its tables, and for several tables where the target holds one.
     """
     there = {table.name: table for table in reader.tables()}
     if names is None:
-        if target.frames_only and FRAMES in there:
-            return [there[FRAMES]]
-        return [table for table in there.values() if not table.view]
-    for name in names:
-        if name not in there:
-            raise FormatError(f"There is no table {name!r}", expected=", ".join(there))
-    return [there[name] for name in names]
+        found = _by_default(there, target)
+    else:
+        missing = [name for name in names if name not in there]
+        if missing:
+            near = nearest(missing[0], there)
+            raise WrongChoice(
+                f"There is no table {missing[0]!r}",
+                expected=_listed(there),
+                hint=f"Did you mean: {', '.join(near)}?" if near else None,
+            )
+        found = [there[name] for name in dict.fromkeys(names)]
+    if target.one_table and len(found) > 1:
+        raise WrongChoice(
+            f"Files of format {target.name} hold one table, the recording has {len(found)}",
+            expected=f"one of {_listed(table.name for table in found)}",
+            hint="Name the table: tables=[name], on the command line --table NAME.",
+        )
+    return found
+
+
+def _by_default(there: Mapping[str, TableInfo], target: Format) -> list[TableInfo]:
+    if target.frames_only and FRAMES in there:
+        return [there[FRAMES]]
+    own = [table for table in there.values() if not table.view]
+    filled = [table for table in own if table.rows]
+    return filled or own[:1] if target.one_table else own
+
+
+def _listed(names: Iterable[str]) -> str:
+    known = list(names)
+    more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
+    return ", ".join(known[:_MOST_NAMES]) + more
 
 
 def pump(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sapwood.errors import FormatError
@@ -144,6 +144,8 @@ class Format(Protocol):
     name: str
     endings: tuple[str, ...] = ()
     frames_only: bool = False  # its files take the table ``frames`` and nothing else
+    one_table: bool = False  # its files hold one table
+    lenient: Mapping[str, Any] = MappingProxyType({})  # options of `open` that leave out what is damaged
     compressions: tuple[str, ...] = ()  # values of the option ``compression`` of `create`
 
     def detect(self, head: bytes, path: str) -> int:

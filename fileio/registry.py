@@ -178,7 +178,7 @@ def _detect(path: str) -> Format:
         file=path,
         expected=f"one of {', '.join(readable)}",
         seen=seen,
-        hint="Name the format if you know it; raw recordings are never recognised.",
+        hint="Name the format if you know it; raw recordings and A-STEP streams are never recognised.",
         problems=_broken.values(),
     )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from sapwood.errors import FileError
+from sapwood.errors import FileError, FormatError
 from sapwood.fileio.apx.astep import AstepReader
 from sapwood.fileio.apx.header import MAGIC as FILE_MAGIC
 from sapwood.fileio.apx.header import FileHeader
@@ -12,6 +13,7 @@ from sapwood.fileio.apx.log import looks_like_log
 from sapwood.fileio.apx.logreader import ApxLogReader
 from sapwood.fileio.apx.reader import ApxReader
 from sapwood.fileio.apx.readout import HEAD, AbstractAstroPixReadout, AstroPix4Readout
+from sapwood.fileio.apx.rescue import copy_frames, copy_lines
 from sapwood.fileio.apx.sink import ApxSink
 from sapwood.fileio.apx.writer import encode
 from sapwood.fileio.formats import CLEAN, LOSS, MAGIC, NO, UNREADABLE, Format, PathLike, Report
@@ -134,6 +136,13 @@ class ApxLogFormat(Format):
             good = reader.summary().readouts
         return Report(LOSS if problems else CLEAN, good=good, lost=len(problems), problems=problems)
 
+    def recover(self, path: PathLike, out: PathLike) -> Report:
+        """Write the metadata and all lines of whole readouts, as they are, to the new file `out`."""
+        report = self.verify(path)
+        with complete_file(out) as part:
+            copy_lines(path, part)
+        return report
+
 
 class AstepFormat(Format):
     """A-STEP streams; they have no magic, so they are opened by naming the format."""
@@ -155,6 +164,25 @@ class AstepFormat(Format):
                 torn_bytes=reader.frames.skipped,
                 problems=problems,
             )
+
+    def recover(self, path: PathLike, out: PathLike) -> Report:
+        """Write the frames of hits, as they are, to the new file `out`.
+
+        Nothing is written when there is none.
+
+        Raises
+        ------
+        FormatError
+            For a text log of a stream: it can be converted.
+        """
+        if os.fspath(path).endswith(".log"):
+            raise FormatError("A text log of a stream cannot be recovered", file=path, hint="Convert it.")
+        report = self.verify(path)
+        if not report.good:
+            return Report(UNREADABLE, 0, report.lost, report.torn_bytes, report.problems)
+        with self.open(path) as reader, complete_file(out) as part:
+            copy_frames(reader, part)
+        return report
 
 
 APX = ApxFormat()

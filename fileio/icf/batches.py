@@ -40,6 +40,7 @@ def batches_of(
     waiting: list[Columns] = []
     expanded: list[FrameBatch] = []
     size = 0
+    done = runs.start  # runs before this one are no longer needed
     for run, block in source.blocks(runs):
         first = index.first[run]
         rows = slice(max(start - first, 0), last - first)
@@ -54,6 +55,8 @@ def batches_of(
             if size >= min(nbytes, _JOINED_BYTES):
                 yield from _split(_joined(expanded), nbytes)
                 expanded, size = [], 0
+                source.release(done, run)
+                done = run + 1
             continue
         base = 0 if block.placed else index.runs[run].begin
         waiting.append((columns[0] + base if base else columns[0], columns[1]))
@@ -61,6 +64,8 @@ def batches_of(
         if size >= nbytes:
             yield from _split(_mapped(source, waiting), nbytes)
             waiting, size = [], 0
+            source.release(done, run)
+            done = run + 1
     if expanded:
         yield from _split(_joined(expanded), nbytes)
     if waiting:

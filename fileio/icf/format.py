@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -10,8 +11,6 @@ from sapwood.errors import FileError
 from sapwood.fileio.filelayer import FileLayer
 from sapwood.fileio.formats import (
     CHUNK_BYTES,
-    CLEAN,
-    LOSS,
     MAGIC,
     NO,
     PLAUSIBLE,
@@ -21,7 +20,7 @@ from sapwood.fileio.formats import (
     Report,
 )
 from sapwood.fileio.icf.batches import batches_of
-from sapwood.fileio.icf.errors import DamagedFile
+from sapwood.fileio.icf.checking import check
 from sapwood.fileio.icf.layout import HEADER_BYTES, MARKER
 from sapwood.fileio.icf.recording import IcfReader
 from sapwood.fileio.icf.source import Source
@@ -78,6 +77,8 @@ class IcfFormat(Format):
     name = "icf"
     endings = _ENDINGS
     frames_only = True
+    compressions = ("none", "bz2")
+    lenient = MappingProxyType({"damaged": "skip"})
 
     def detect(self, head: bytes, path: str) -> int:
         """Return MAGIC for the marker; PLAUSIBLE when chunks of protocol 0 chain and one checks."""
@@ -107,17 +108,20 @@ class IcfFormat(Format):
         tables: Any = (),
         protocol: int = 1,
         compressor: str | None = None,
+        compression: str = "none",
         files: FileLayer | None = None,
         **options: Any,
     ) -> IcfSink:
-        """Begin a file; options are those of `RawObjectWriterBase`."""
+        """Begin a file; options are those of `RawObjectWriterBase`, ``compression`` its compressor."""
+        if compressor is None and compression != "none":
+            compressor = compression
         return IcfSink(path, protocol=protocol, compressor=compressor, files=files, **options)
 
     def verify(self, path: PathLike) -> Report:
         """Check every object against its checksum."""
         source = Source(path, recover=True)
         try:
-            return _report(source)
+            return check(source)
         finally:
             source.close()
 
@@ -128,7 +132,7 @@ class IcfFormat(Format):
         """
         source = Source(path, recover=True)
         try:
-            report = _report(source)
+            report = check(source)
             if report.status != UNREADABLE:
                 with complete_file(out) as part:
                     _copy(source, part)
@@ -161,35 +165,6 @@ def _chains(head: bytes, path: str) -> bool:
         source.close()
 
 
-def _report(source: Source) -> Report:
-    report = Report(torn_bytes=source.index.torn, problems=list(source.index.problems))
-    for run, block in source.blocks(range(len(source.index.runs))):
-        place = source.index.runs[run]
-        if isinstance(block, DamagedFile):
-            report.lost += place.objects
-            report.problems.append(
-                f"{source.path}, offset {place.begin}: {place.objects} objects are lost: {block.text}"
-            )
-        elif isinstance(block, Exception):
-            raise block
-        else:
-            bad = len(block.bad)
-            report.good += len(block) - bad
-            report.lost += bad
-            if bad:
-                first = source.index.first[run] + int(block.bad[0])
-                report.problems.append(
-                    f"{source.path}, offset {place.begin}: {bad} damaged objects, the first is {first}"
-                )
-    if source.index.tail is not None and bool(source.map.data[source.index.end :].any()):
-        report.lost += 1
-    if report.problems:
-        report.status = LOSS if report.good else UNREADABLE
-    else:
-        report.status = CLEAN
-    return report
-
-
 def _copy(source: Source, target: str) -> None:
     header = source.header
     options: dict[str, Any] = (
@@ -210,7 +185,7 @@ def _copy(source: Source, target: str) -> None:
 def _compare(path: str, objects: int) -> None:
     """Make sure that `path` holds so many objects, all whole."""
     source = Source(path)
-    report = _report(source)
+    report = check(source)
     source.close()
     if report.good != objects or report.problems:
         raise FileError(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from sapwood.errors import FileError, FormatError, MissingExtra
 from sapwood.fileio.formats import CHUNK_BYTES, PathLike, Reader
 from sapwood.fileio.icf.batches import batches_of
+from sapwood.fileio.icf.checking import check
 from sapwood.fileio.icf.errors import ChecksumError
 from sapwood.fileio.icf.source import Source
 from sapwood.fileio.icf.tables import TYPED_TABLES, TypedTable
@@ -67,7 +68,7 @@ class IcfReader(Reader):
             f"Object {number} is damaged: its checksum does not match",
             file=self.path,
             offset=self.source.index.runs[run].begin,
-            hint="damaged='skip' leaves such objects out.",
+            hint="damaged='skip' leaves such objects out, `sapwood file recover` saves the others.",
         )
 
     def _batches(self, nbytes: int, start: int = 0, stop: int | None = None) -> Iterator[FrameBatch]:
@@ -185,9 +186,14 @@ class IcfReader(Reader):
     def problems(self) -> list[str]:
         """Return what is wrong with the index, one sentence each with file and offset.
 
-        Objects are checked when they are read; `verify` of the format reads them all.
+        Objects are checked when they are read; `verify` of the format reads them all, and so does
+        this where damaged objects are left out.
         """
-        return list(self.source.index.problems)
+        return self._left_out if self._skip else list(self.source.index.problems)
+
+    @cached_property
+    def _left_out(self) -> list[str]:
+        return check(self.source).problems
 
     def close(self) -> None:
         """Let go of the file; what was yielded stays valid."""

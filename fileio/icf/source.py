@@ -75,6 +75,7 @@ class Source:
         self.header = parse_header(head, self.path, self._map.size)
         self.compressor = by_id(self.header.compressor, self.path)
         self.index = self._indexed(self.header.nbytes, recover)
+        self._map.release(0, self._map.size)
 
     def _indexed(self, start: int, recover: bool) -> Index:
         """Return the index of the bytes from `start` on, where a run begins."""
@@ -117,7 +118,9 @@ class Source:
         data = self.map.data
         if self.header.version == 0:
             return sum(run.data_bytes for run in self.index.runs)
-        return sum(protocol1.payload_bytes(data, run) for run in self.index.runs)
+        total = sum(protocol1.payload_bytes(data, run) for run in self.index.runs)
+        self.map.release(0, self.map.size)
+        return total
 
     def reload(self) -> None:
         """Take in what was written to the file since; what is only half written stays out.
@@ -189,6 +192,11 @@ class Source:
             return
         depth = max(1, min(4, self._cache_bytes // (8 * max(self.index.largest, 1))))
         yield from in_order(partial(_tried, load), runs, depth)
+
+    def release(self, first: int, last: int) -> None:
+        """Tell the system that the file's bytes of runs `first` to `last` are done with."""
+        runs = self.index.runs
+        self.map.release(runs[first].begin, runs[last].end)
 
     def _cached_or_loaded(self, run: int) -> Block:
         with self._lock:

@@ -136,6 +136,8 @@ class ArrowSink:
 class ArrowFormat(Format):
     """Parquet, or Arrow IPC as file or stream; written only."""
 
+    one_table = True
+
     def __init__(self, name: str, kind: str, endings: tuple[str, ...], more: tuple[str, ...] = ()) -> None:
         self.name, self.endings = name, endings
         self.compressions = ("none", "zstd", "lz4", *more)

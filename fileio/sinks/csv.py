@@ -8,12 +8,16 @@ import os
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sapwood.errors import FileError
 from sapwood.fileio.formats import Format, PathLike
+from sapwood.fileio.sinks.rowtext import rows_text
 from sapwood.fileio.table import Table
 
 __all__ = ["CSV", "CsvFormat", "CsvSink"]
+
+_DOUBLE = 8  # bytes of the largest float that Python knows
 
 
 class CsvSink:
@@ -57,22 +61,27 @@ class CsvSink:
                 seen=table.name,
                 hint="Name the table to write.",
             )
-        self._writer.writerows(zip(*fields.values(), strict=True))
+        columns = list(fields.values())
+        if all(map(_plain, columns)):
+            self._file.flush()
+            self._file.buffer.write(rows_text(columns, b","))
+        else:
+            self._writer.writerows(zip(*(column.tolist() for column in columns), strict=True))
 
-    def _fields(self, table: Table) -> dict[str, list[Any]]:
+    def _fields(self, table: Table) -> dict[str, NDArray[Any]]:
         several = sum(column.ragged for column in table.columns.values()) > 1
         base = int(table.attributes.get("base", 0))
-        fields: dict[str, list[Any]] = {}
+        fields: dict[str, NDArray[Any]] = {}
         for name, column in table.columns.items():
             if column.start is not None and column.size is not None:
                 prefix = f"{name}_" if several else ""
-                fields[f"{prefix}start"] = (column.start * column.values.itemsize + base).tolist()
-                fields[f"{prefix}size"] = column.size.tolist()
+                fields[f"{prefix}start"] = column.start * column.values.itemsize + base
+                fields[f"{prefix}size"] = column.size
             else:
                 values = np.asarray(column.values)
                 for index in np.ndindex(values.shape[1:]):
                     place = f"[{','.join(map(str, index))}]" if index else ""
-                    fields[name + place] = values[(slice(None), *index)].tolist()
+                    fields[name + place] = values[(slice(None), *index)]
         return fields
 
     def sync(self) -> None:
@@ -90,11 +99,17 @@ class CsvSink:
             self._file.close()
 
 
+def _plain(values: NDArray[Any]) -> bool:
+    """Tell whether the values are numbers that `rows_text` writes as Python does."""
+    return values.dtype.kind in "bui" or (values.dtype.kind == "f" and values.dtype.itemsize <= _DOUBLE)
+
+
 class CsvFormat(Format):
     """Comma-separated values, written only."""
 
     name = "csv"
     endings = (".csv",)
+    one_table = True
 
     def create(self, path: PathLike, **options: Any) -> CsvSink:
         """Begin a CSV file."""

@@ -129,6 +129,7 @@ class EcsvFormat(Format):
 
     name = "ecsv"
     endings = (".ecsv",)
+    one_table = True
 
     def create(self, path: PathLike, *, tables: Sequence[TableInfo] = (), **options: Any) -> EcsvSink:
         """Begin a file for one of `tables`."""

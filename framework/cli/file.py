@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from sapwood.cli.dumping import print_record, print_row, record_facts, records, rows
-from sapwood.cli.failure import Damaged, Failure, Unreadable, unreadable
+from sapwood.cli.failure import Damaged, Failure, Unreadable, one_line, unreadable
 from sapwood.cli.filefacts import print_info, print_report
 from sapwood.cli.output import console, human_bytes, human_count, json_line, json_option, print_json
 from sapwood.errors import FileError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["file"]
 
 CHANNELS = click.IntRange(0, 255)
+MOST_PROBLEMS = 5  # told at the end of a command
 FRAMES = "frames"  # the table that records of bytes are
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -102,29 +103,53 @@ def dump(
 ) -> None:
     """Print the records of FILE: header and payload, as text where it is text, else in hex.
 
-    Of a file that holds no frames the rows of its tables are printed.
+    Of a file that holds others than frames, or frames that are decoded, the rows of its tables are
+    printed; --table frames prints the frames.
     """
     with _opened(path, **options) as reader:
-        names = [one.name for one in reader.tables()]
-        if table not in (None, *names):
-            raise click.BadParameter(f"expected one of {', '.join(names)}", param_hint="--table")
-        if table == FRAMES or (table is None and (channel is not None or FRAMES in names)):
+        there = {one.name: one for one in reader.tables()}
+        if table not in (None, *there):
+            raise click.BadParameter(f"expected one of {', '.join(there)}", param_hint="--table")
+        names = [table] if table else [one.name for one in there.values() if not one.view]
+        as_frames = FRAMES in names or (table is None and channel is not None)
+        dumped = (
             _dump_records(reader, channel, limit, most, as_json)
-            return
-        for name in names if table is None else [table]:
-            for index, row in islice(rows(reader, name), limit):
-                if as_json:
-                    click.echo(json_line({"table": name, "index": index, **row}))
-                else:
-                    print_row(name, index, row, most)
+            if as_frames
+            else _dump_rows(reader, names, limit, most, as_json)
+        )
+        shown = 0
+        try:
+            for _ in dumped:
+                shown += 1
+        except FileError as error:
+            if shown:
+                raise Damaged(error) from error
+            raise
 
 
-def _dump_records(reader: Reader, channel: int | None, limit: int | None, most: int, as_json: bool) -> None:
+def _dump_records(
+    reader: Reader, channel: int | None, limit: int | None, most: int, as_json: bool
+) -> Iterator[None]:
+    """Print records; yield after each."""
     for index, time_ns, frame in islice(records(reader, channel), limit):
         if as_json:
             click.echo(json_line(record_facts(index, time_ns, frame)))
         else:
             print_record(index, time_ns, frame, most)
+        yield
+
+
+def _dump_rows(
+    reader: Reader, names: Sequence[str], limit: int | None, most: int, as_json: bool
+) -> Iterator[None]:
+    """Print rows of tables; yield after each."""
+    for name in names:
+        for index, row in islice(rows(reader, name), limit):
+            if as_json:
+                click.echo(json_line({"table": name, "index": index, **row}))
+            else:
+                print_row(name, index, row, most)
+            yield
 
 
 @file.command()
@@ -169,7 +194,13 @@ def _conclude(path: str, report: Report, as_json: bool, wrote: str | None = None
     if report.status == "unreadable":
         raise Unreadable(f"{path}: nothing in it could be read")
     if report.status != "clean":
-        raise Damaged("; ".join(report.problems) or f"{path} is damaged")
+        raise Damaged(_summed(report.problems) or f"{path} is damaged")
+
+
+def _summed(problems: Sequence[str]) -> str:
+    """Return problems as one line, the first of them when there are many."""
+    more = [f"{len(problems) - MOST_PROBLEMS} more problems"] if len(problems) > MOST_PROBLEMS else []
+    return "; ".join([*problems[:MOST_PROBLEMS], *more])
 
 
 @contextmanager
@@ -185,7 +216,7 @@ def _opened(path: str, *, single: bool, format_: str | None, config_channel: Any
             yield reader
             problems = reader.problems()
     if problems:
-        raise Damaged("; ".join(problems))
+        raise Damaged(_summed(problems))
 
 
 def _given(single: bool, config_channel: Any) -> dict[str, Any]:
@@ -229,27 +260,49 @@ def convert(src: str, dst: str, as_json: bool, **options: Any) -> None:
         raise click.BadParameter(str(error), param_hint="DST") from None
     writing = {name: options.pop(name) for name in ("overwrite", "tables", "compression")}
     with _opened(src, **options):
-        count = _convert(src, dst, writing, options, quiet=as_json)
+        writing["tables"] = writing["tables"] or None
+        count, left_out = _convert(src, dst, writing, options, quiet=as_json)
         size = os.path.getsize(dst)
         if as_json:
             print_json({"source": src, "file": dst, "rows": count, "bytes": size})
         else:
             click.echo(f"Wrote {dst}: {human_count(count)} rows, {human_bytes(size)}")
+        if left_out:
+            raise Damaged(_summed(left_out))
 
 
-def _convert(src: str, dst: str, writing: dict[str, Any], options: dict[str, Any], *, quiet: bool) -> int:
-    """Convert; a failure on the writing side ends the command as failed, not as unreadable."""
+def _convert(
+    src: str, dst: str, writing: dict[str, Any], options: dict[str, Any], *, quiet: bool
+) -> tuple[int, Sequence[str]]:
+    """Convert; return the rows, and what was left out since it is damaged.
+
+    A failure on the writing side ends the command as failed, not as unreadable. One on the reading
+    side: once more without what is damaged, for formats that can tell it.
+    """
+    from sapwood.fileio import registry
+    from sapwood.fileio.conversion import WrongChoice
     from sapwood.fileio.conversion import convert as convert_file
 
-    given = {**writing, **_given(options["single"], options["config_channel"])}
-    given["tables"] = writing["tables"] or None
-    try:
+    name, given = options["format_"], _given(options["single"], options["config_channel"])
+
+    def attempt(reading: dict[str, Any]) -> int:
         with _bar(quiet) as progress:
-            return convert_file(src, dst, options["format_"], progress, **given)
+            return convert_file(src, dst, name, progress, **writing, **reading)
+
+    try:
+        return attempt(given), ()
+    except WrongChoice as error:
+        raise click.UsageError(one_line(error)) from None
     except FileError as error:
-        if error.file is not None and not error.file.startswith(dst):
+        if error.file is None or str(error.file).startswith(dst):
+            raise Failure(error) from error
+        lenient = (registry.find(name) if name else registry.detect(src)).lenient
+        if not lenient:
             raise
-        raise Failure(error) from error
+    given.update(lenient)
+    rows = attempt(given)
+    with registry.open(src, format=name, **given) as reader:
+        return rows, reader.problems()
 
 
 @contextmanager

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["print_info", "print_report"]
 
-_MOST_TEXT = 2000  # characters of a fact
-_SHOWN_ELSEWHERE = ("file", "format", "tables")
+_MOST_TEXT = 500  # characters of a fact
+_MOST_ITEMS = 16  # of a list
+_SHOWN_ELSEWHERE = ("file", "format", "tables", "problems")
+_COLUMN_FACTS = 4  # facts of nodes that become columns
 
 
 def print_info(path: str, found: Mapping[str, Any], tables: Sequence[TableInfo]) -> None:
@@ -25,22 +27,86 @@ def print_info(path: str, found: Mapping[str, Any], tables: Sequence[TableInfo])
     if "channels" in found and "parts" in found:
         _print_frames(path, found)
         return
+    listed = {name: value for name, value in found.items() if _is_listing(value)}
     pairs = [("File", path), ("Format", str(found.get("format", "")))]
-    pairs += [(name, text) for name, text in _flat(found) if name.split(".")[0] not in _SHOWN_ELSEWHERE]
+    for name, value in found.items():
+        if name not in _SHOWN_ELSEWHERE and name not in listed:
+            pairs += _lines(name, value)
     out.print(facts(pairs))
+    for name, nodes in listed.items():
+        _print_listing(name, nodes)
     rows = [(one.name, human_count(one.rows), _columns(one)) for one in tables]
     if rows:
         out.print(table(("Table", "Rows", "Columns"), rows, right=("Rows",)))
 
 
-def _flat(found: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield names and texts, those of nested mappings with dots between."""
-    for name, value in found.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{name}.")
-            continue
-        text = human_count(value) if type(value) is int and value >= 10000 else str(value)
-        yield prefix + name, text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]} ..."
+def _is_listing(value: Any) -> bool:
+    """Tell whether `value` describes many things, each by plain facts and a mapping of more."""
+    if not isinstance(value, Mapping) or len(value) < 2:
+        return False
+    return all(isinstance(one, Mapping) and _has_both(one) for one in value.values())
+
+
+def _has_both(facts: Mapping[str, Any]) -> bool:
+    nested = sum(isinstance(fact, Mapping) for fact in facts.values())
+    return 0 < nested < len(facts)
+
+
+def _print_listing(name: str, nodes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print a table of things: their plain facts, and how many others there are of each."""
+    plain = dict.fromkeys(key for one in nodes.values() for key in one if not isinstance(one[key], Mapping))
+    nested = dict.fromkeys(key for one in nodes.values() for key in one if isinstance(one[key], Mapping))
+    keys, others = list(plain)[:_COLUMN_FACTS], list(nested)
+    rows = [
+        (each, *(_text(key, one.get(key)) if key in one else "" for key in keys),
+         *(str(len(one.get(key, ()))) for key in others))
+        for each, one in nodes.items()
+    ]  # fmt: skip
+    console().print(table((_title(name), *map(_title, keys), *map(_title, others)), rows, right=()))
+    if others:
+        click.echo(f"{' and '.join(map(_title, others))} are told by --json.")
+
+
+def _lines(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield names and texts: a mapping of single values on one line, others each on its own."""
+    if not isinstance(value, Mapping) or not value:
+        yield _title(name), _text(name, value)
+        return
+    single = {key: item for key, item in value.items() if not isinstance(item, Mapping)}
+    if single:
+        yield (
+            _title(name),
+            _cut(",  ".join(f"{key}: {_verbatim(item)}" for key, item in single.items())),
+        )
+    for key, item in value.items():
+        if key not in single:
+            yield from _lines(f"{name}.{key}", item)
+
+
+def _title(name: str) -> str:
+    """Return a name of ours as people write it; what stands behind a dot is the file's own."""
+    first, dot, rest = name.partition(".")
+    first = {"payload_bytes": "payload", "file_bytes": "size", "bytes": "size"}.get(first, first)
+    return first[:1].upper() + first[1:].replace("_", " ") + (f" {rest}" if dot else "")
+
+
+def _text(name: str, value: Any) -> str:
+    if type(value) is int:
+        return human_bytes(value) if name.endswith("bytes") else human_count(value)
+    return _verbatim(value)
+
+
+def _verbatim(value: Any) -> str:
+    if value is None or (isinstance(value, (str, list, tuple, Mapping)) and not value):
+        return "none"
+    if isinstance(value, (list, tuple)):
+        more = f" ... {len(value) - _MOST_ITEMS} more" if len(value) > _MOST_ITEMS else ""
+        return _cut(", ".join(map(str, value[:_MOST_ITEMS]))) + more
+    return _cut(str(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]} ..."
 
 
 def _columns(one: TableInfo) -> str:
