@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ class PacketStreamer(DataStreamer):
     Parameters
     ----------
     stream_class
-        Of the stream; called with its `Source`.
+        Makes the stream of its `Source`: the class, or a function.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class PacketStreamer(DataStreamer):
         Packets that count as events to read before the stream counts as ended.
     """
 
-    def __init__(self, stream_class: type[PacketStream] | None = None) -> None:
+    def __init__(self, stream_class: Callable[[Source], PacketStream] | None = None) -> None:
         super().__init__()
         self._class = stream_class
         self._stream: PacketStream | None = None
@@ -131,7 +131,8 @@ class PacketStreamer(DataStreamer):
         room = _BLOCK_PACKETS
         for buffers in self.rb_lib.values():
             for one in buffers:
-                room = min(room, (len(one) - one.loc) // one.fill_safety)
+                if one.size is not None:  # else it holds one object, not rows
+                    room = min(room, (len(one) - one.loc) // one.fill_safety)
         return max(1, room)
 
     def _cut(self, block: PacketBlock) -> PacketBlock:
