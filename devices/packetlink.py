@@ -97,6 +97,12 @@ class PacketLink:
         """Port of the server; 0 before a free one was taken."""
         return self._port
 
+    @property
+    def peer(self) -> str:
+        """``HOST:PORT`` of the other end while the link is open, else an empty text."""
+        peer = self._udp.peer if isinstance(self._udp, udp.Server) else (self._host, self._port)
+        return f"{peer[0]}:{peer[1]}" if peer is not None and self.rssi.getOpen() else ""
+
     def _start(self) -> None:
         """Open the socket and begin to call, or to wait for calls; StreamError when it cannot be opened."""
         if self._udp is not None:

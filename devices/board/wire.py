@@ -167,6 +167,11 @@ class FrontEndWire:
         return self._link.rssi.getOpen()
 
     @property
+    def client(self) -> str:
+        """``HOST:PORT`` of the client; an empty text without one."""
+        return self._link.peer
+
+    @property
     def dropped(self) -> int:
         """Frames that the channels made and the board did not send; no register zeroes it."""
         return self._dropped

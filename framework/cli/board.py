@@ -145,10 +145,29 @@ def board(
             click.echo(f"{READY} {channels} channels at {HOST}:{wire.port}   (Ctrl-C stops)")
             if controlled:
                 threading.Thread(target=_take_orders, args=(wire, stop), name="control", daemon=True).start()
-            stop.wait(seconds)
+            stop.wait_until(_doorkeeper(wire), seconds)
         finally:
             wire._stop()
         click.echo(f"Stopped the board, {wire.dropped} frames dropped.")
+
+
+def _doorkeeper(wire: FrontEndWire) -> Callable[[], bool]:
+    """Return a function that says on stderr who has come and gone since its last call; it returns False."""
+    before, stalls = "", 0
+
+    def look() -> bool:
+        nonlocal before, stalls
+        now, cut_off = wire.client, wire.stalls > stalls
+        if cut_off or now != before:
+            if before:
+                how = "was cut off, it took nothing" if cut_off else "is gone"
+                click.echo(f"Client {before} {how}", err=True)
+            if now:
+                click.echo(f"Client {now} connected", err=True)
+            before, stalls = now, wire.stalls
+        return False
+
+    return look
 
 
 def _spoil_registers(faults: WireFaults, stuck: tuple[str, ...], silent: tuple[str, ...]) -> None:

@@ -34,7 +34,19 @@ def test_a_tree_drives_the_board_until_a_signal(start: Callable[..., Any], numbe
         assert process.end() == 0
     assert process.lines[0].startswith("Front-end board with 2 channels at 127.0.0.1:")
     assert process.lines[1:] == ["Stopped the board, 0 frames dropped."]
-    assert process.errors == []
+    assert all(line.startswith("Client 127.0.0.1:") for line in process.errors)
+
+
+def test_the_board_tells_who_comes_and_goes(start: Callable[..., Any]) -> None:
+    process = start("board", "--port", 0, "--channels", 2)
+    root = Root(name="Top", pollEn=False)
+    root.add(UdpRssiPack(name="Net", port=_port(process), packVer=2))
+    with root:
+        came = process.wait_for("connected", errors=True)
+    gone = process.wait_for("is gone", errors=True)
+    assert came.startswith("Client 127.0.0.1:")
+    assert process.errors == [came, gone]
+    assert gone == came.replace("connected", "is gone")
 
 
 def test_board_stops_by_itself(sapwood: Callable[..., Any]) -> None:
