@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from sapwood.fileio.apx.astep import AstepReader, astep_to_csv
     from sapwood.fileio.apx.binaryfile import AstroPixBinaryFile, apx_open, sanitize_path
     from sapwood.fileio.apx.header import FileHeader
+    from sapwood.fileio.apx.hitmonitor import Histograms, HitMonitor
     from sapwood.fileio.apx.hits import AstroPix3Hit, AstroPix3QuadChipHit, AstroPix4Hit
     from sapwood.fileio.apx.housekeeping import Housekeeping, find_housekeeping
-    from sapwood.fileio.apx.live import Histograms, HitMonitor
     from sapwood.fileio.apx.log import AstroPixLogFile, log_to_apx
     from sapwood.fileio.apx.matching import astep_match, match_half_hits
     from sapwood.fileio.apx.network import ReadoutSender, ReadoutSource
@@ -71,7 +71,7 @@ _HOMES = {
     "header": ("FileHeader",),
     "hits": ("AstroPix3Hit", "AstroPix3QuadChipHit", "AstroPix4Hit"),
     "housekeeping": ("Housekeeping", "find_housekeeping"),
-    "live": ("Histograms", "HitMonitor"),
+    "hitmonitor": ("Histograms", "HitMonitor"),
     "log": ("AstroPixLogFile", "log_to_apx"),
     "matching": ("astep_match", "match_half_hits"),
     "network": ("ReadoutSender", "ReadoutSource"),

@@ -170,7 +170,7 @@ class ReadoutSender(Slave):
         super().__init__()
         self.counters = StageCounters()
         self._faults = SinkErrors(_LOG)
-        self._count = 0
+        self._next_id = 0
         self._lock = threading.Lock()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
@@ -207,14 +207,14 @@ class ReadoutSender(Slave):
                 self._put_all(batch.compact().payload)
 
     def _numbered(self, batch: FrameBatch) -> NDArray[np.uint8]:
-        count = ((np.arange(len(batch)) + self._count) & 0xFFFFFFFF).astype(np.uint32)
-        self._count += len(batch)
+        count = ((np.arange(len(batch)) + self._next_id) & 0xFFFFFFFF).astype(np.uint32)
+        self._next_id += len(batch)
         times = np.where(batch.time > 0, batch.time, time.time_ns()).astype(np.uint64)
         return encode(batch, count, times)
 
     def _acceptGap(self, gap: Gap) -> None:
         with self._lock:
-            self._count += gap.frames
+            self._next_id += gap.frames
 
     def _put_all(self, records: NDArray[np.uint8]) -> None:
         view, at = records.data, 0

@@ -39,15 +39,15 @@ class ReadoutRecorder(Slave):
         super().__init__()
         self.lost = 0
         self._writer = writer
-        self._count = writer.readouts
+        self._next_id = writer.readouts
         self._lock = threading.Lock()
 
     def _acceptBatch(self, batch: FrameBatch) -> None:
         with self._lock:
             found = without_heads(batch)
             if found is None:
-                counts = ((np.arange(len(batch)) + self._count) & _COUNTS).astype(np.uint32)
-                self._count += len(batch)
+                counts = ((np.arange(len(batch)) + self._next_id) & _COUNTS).astype(np.uint32)
+                self._next_id += len(batch)
                 self._writer.write_batch(batch, counts)
             else:
                 self._writer.write_batch(*found)
@@ -57,4 +57,4 @@ class ReadoutRecorder(Slave):
     def _acceptGap(self, gap: Gap) -> None:
         with self._lock:
             self.lost += gap.frames
-            self._count += gap.frames
+            self._next_id += gap.frames

@@ -9,11 +9,13 @@ from __future__ import annotations
 import click
 
 from sapwood import __version__
+from sapwood.cli.apx import apx
 from sapwood.cli.board import board
 from sapwood.cli.demo import demo
 from sapwood.cli.failure import FailingGroup
 from sapwood.cli.file import file
 from sapwood.cli.logs import log_to_stderr
+from sapwood.cli.raw import raw
 from sapwood.cli.record import record
 from sapwood.cli.remote import execute, get, set_value, tree
 from sapwood.cli.run import run
@@ -37,7 +39,7 @@ def cli(context: click.Context, debug: bool) -> None:
     log_to_stderr(debug, serving=context.invoked_subcommand in (run.name, board.name))
 
 
-for command in (demo, run, board, record, tree, get, set_value, execute, watch, shell, file):
+for command in (demo, run, board, record, tree, get, set_value, execute, watch, shell, file, apx, raw):
     cli.add_command(command)
 
 
