@@ -53,7 +53,6 @@ ADVICE = {
     "rogue.interfaces.memory.TransactionLock": "`with transaction.lock():` is all that is needed",
     "rogue.interfaces.memory.Variable": _NATIVE,
     "rogue.interfaces.stream.Buffer": "A frame is one piece of memory here: use its read, write and getNumpy",
-    "rogue.interfaces.stream.Pool": "A frame is made by the master's _reqFrame(size), there is no pool",
     "rogue.protocols.xilinx": _DRIVER,
 }
 

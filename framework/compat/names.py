@@ -58,6 +58,7 @@ MODULES: dict[str, dict[str, str]] = {
     },
     "rogue.interfaces.stream": {
         "sapwood.streams": "Fifo Filter Frame FrameLock Master RateDrop Slave",
+        "sapwood.streams.pool": "Pool=FramePool",
         "sapwood.streams.transports": "TcpClient TcpCore TcpServer",
     },
     "rogue.protocols": {},
