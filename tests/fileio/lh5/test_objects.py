@@ -63,8 +63,14 @@ def test_rows_are_put_anywhere_up_to_the_end() -> None:
         array.put(6, [1])
     with pytest.raises(LH5EncodeError, match="do not fit"):
         array.put(0, np.zeros((1, 2, 3)))
-    assert array.put(0, np.array([[1, 2], [3, 4]])) == 4  # two rows for each of two records
-    assert array.nda.tolist() == [1, 2, 3, 4, 10]
+    with pytest.raises(LH5EncodeError, match="do not fit"):
+        array.put(0, np.array([[1, 2], [3, 4]]))
+
+
+def test_records_of_several_rows_each_are_put() -> None:
+    pairs = Array(shape=(1, 2), dtype=np.int32)
+    assert pairs.put(1, np.arange(8).reshape(2, 2, 2)) == 5  # two rows for each of two records
+    assert pairs.nda.tolist() == [[0, 0], [0, 1], [2, 3], [4, 5], [6, 7]]
 
 
 def test_large_arrays_cost_nothing_until_they_are_filled() -> None:
