@@ -15,14 +15,18 @@ from sapwood.fileio.raw.orca.header import OrcaHeader
 from sapwood.fileio.raw.rowbytes import cut
 from sapwood.streams import FrameBatch
 
-__all__ = ["TOO_SHORT", "WRONG_SIZE", "WRONG_TRAILER", "OrcaDecoder", "word_rows"]
+__all__ = ["NO_SETUP", "TOO_SHORT", "WRONG_RECORD", "WRONG_SIZE", "WRONG_TRAILER", "OrcaDecoder", "word_rows"]
 
 TOO_SHORT = 2  # reasons of garbage: shorter than the fields that it must have,
 WRONG_SIZE = 3  # of another size than its fields say,
-WRONG_TRAILER = 4  # without the word that must be its last
+WRONG_TRAILER = 4  # without the word that must be its last,
 _LOG = logging.getLogger("sapwood.fileio.raw.orca")
 _ROOM = 64 << 20  # bytes of waveforms that room is made for at once
+WRONG_RECORD = 5  # with another record than packets of its id hold,
+NO_SETUP = 6  # of a stream whose configuration never came.
 _REASONS = {
+    WRONG_RECORD: "not the record that it should be",
+    NO_SETUP: "of a stream without configuration",
     TOO_SHORT: "too short",
     WRONG_SIZE: "of a size its fields deny",
     WRONG_TRAILER: "without its trailer",
@@ -72,8 +76,18 @@ class OrcaDecoder(DataDecoder):
     def share(self, shared: dict[str, object]) -> None:
         """Find, or leave, what the decoders of one stream have in common; called before `set_header`."""
 
-    def look_ahead(self, decoders: list[DataDecoder], packet: NDArray[np.uint8]) -> None:
-        """Tell the other decoders of the stream what a packet of this one says, before they go on."""
+    def look_ahead(self, decoders: list[DataDecoder], packet: NDArray[np.uint8], *, early: bool) -> None:
+        """Tell the other decoders of the stream what a packet of this one says, before they go on.
+
+        Parameters
+        ----------
+        decoders
+            All of the stream.
+        packet
+            Whole.
+        early
+            Whether it was seen before tables are made; it comes again when it is its turn.
+        """
 
     def make_lgdo(self, key: Any = None, size: int | None = None) -> Any:
         """Return an empty table; room is made for fewer rows than `size` where waveforms are long."""

@@ -56,7 +56,7 @@ class ORFlashCamListenerConfigDecoder(OrcaDecoder):
         "board_uid": _vector("uint64"),
     }
 
-    def look_ahead(self, decoders: list[DataDecoder], packet: NDArray[np.uint8]) -> None:
+    def look_ahead(self, decoders: list[DataDecoder], packet: NDArray[np.uint8], *, early: bool) -> None:
         """Tell the decoders of waveforms how long these are and where channels lie."""
         words = packet.view("<u4")
         if not self._is_whole(words):

@@ -125,7 +125,7 @@ class OrcaStream(PacketStream):
         batch = FrameBatch(data, found.start, found.size)
         decoder = self._decoder_of(found.word)
         for row in np.flatnonzero(self._reads_ahead(decoder)).tolist():
-            self.decoders[decoder[row]].look_ahead(self.decoders, batch.frame_bytes(row))
+            self.decoders[decoder[row]].look_ahead(self.decoders, batch.frame_bytes(row), early=True)
 
     def next_block(self, nbytes: int, packets: int) -> PacketBlock | None:
         """Return the next packets; damage between them is skipped."""
@@ -149,7 +149,7 @@ class OrcaStream(PacketStream):
         stop = int(np.argmax(telling[1:])) + 1 if telling[1:].any() else len(found)
         batch = FrameBatch(data, found.start[:stop], found.size[:stop])
         if telling[0]:
-            self.decoders[decoder[0]].look_ahead(self.decoders, batch.frame_bytes(0))
+            self.decoders[decoder[0]].look_ahead(self.decoders, batch.frame_bytes(0), early=False)
         end = int(found.start[stop - 1] + found.size[stop - 1])
         self._count_unknown(found.word[:stop], decoder[:stop])
         self.source.advance(end)
