@@ -70,11 +70,11 @@ def _is_orca(head: bytes) -> bool:
 
 
 def _is_llama(head: bytes) -> bool:
-    return head[:4] == b"LraI"
+    return head[:4] == b"LArI"
 
 
 def _is_compass(head: bytes) -> bool:
-    return len(head) >= 2 and head[1] == 0xCA and head[0] < 16
+    return len(head) >= 2 and head[1] == 0xCA and head[0] & 0xF0 in (0xE0, 0)
 
 
 def _driven(home: str) -> Callable[..., DataStreamer]:
