@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sapwood.fileio.apx.columns import decode, strip_padding
 from sapwood.fileio.apx.layout import LAYOUT_4, LAYOUT_QUAD
+from sapwood.fileio.apx.network import without_heads
 from sapwood.fileio.apx.readout import AbstractAstroPixReadout, AstroPix4Readout
 from sapwood.streams import FrameBatch, Gap, Slave
 
@@ -58,7 +59,7 @@ class Histograms:
 
 
 class HitMonitor(Slave):
-    """Counts the hits of readouts that come as frames: the bytes of a board each.
+    """Counts the hits of readouts that come as frames: the bytes of a board each, or whole records.
 
     Parameters
     ----------
@@ -93,6 +94,9 @@ class HitMonitor(Slave):
         return self._readouts
 
     def _acceptBatch(self, batch: FrameBatch) -> None:
+        records = without_heads(batch)
+        if records is not None:
+            batch = records[0]
         data, begin = batch.payload, np.ascontiguousarray(batch.start)
         size = strip_padding(data, begin, np.ascontiguousarray(batch.size))
         with self._lock:

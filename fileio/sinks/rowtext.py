@@ -62,7 +62,7 @@ def _lay_out(texts: Sequence[tuple[Text, ...]], separator: bytes) -> bytes:
 def _text(values: NDArray[Any]) -> tuple[Text, ...]:
     """Return what ``str`` says of each value, as pieces of fixed width that follow each other."""
     kind = values.dtype.kind
-    if kind == "u":
+    if kind == "u" or (kind == "i" and values.min(initial=0) >= 0):
         looked_up = _looked_up(values)
         if looked_up is not None:
             return (looked_up,)

@@ -168,7 +168,24 @@ def test_match(sapwood: Run, golden_apx: Path, tmp_path: Path) -> None:
     target = tmp_path / "peer_quad_chip_data_matched.csv"
     rows = target.read_text().splitlines()
     assert (ran.code, f"{len(rows) - 1:,} pixels of 1,984 half hits" in ran.out) == (0, True)
-    options = "--overwrite -q -l 1 -c 0 -c 1 --mints 0 --maxts 0 --mintot 6 --maxtot 15".split()
+    options = [
+        "--overwrite",
+        "-q",
+        "-l",
+        "1",
+        "-c",
+        "0",
+        "-c",
+        "1",
+        "--mints",
+        "0",
+        "--maxts",
+        "0",
+        "--mintot",
+        "6",
+        "--maxtot",
+        "15",
+    ]
     ran = sapwood("apx", "match", stream, "--out-dir", tmp_path, *options)
     fewer = target.read_text().splitlines()
     assert (ran.code, ran.out) == (0, "")

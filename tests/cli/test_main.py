@@ -13,7 +13,7 @@ import pytest
 
 import sapwood as package
 
-COMMANDS = ["demo", "run", "board", "record", "tree", "get", "set", "exec", "watch", "shell", "file"]
+COMMANDS = ["demo", "run", "board", "record", "tree", "get", "set", "exec", "watch", "shell", "file", "apx"]
 
 
 def test_help_names_every_command_and_the_exit_codes(sapwood: Callable[..., Any]) -> None:

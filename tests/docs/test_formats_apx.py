@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), names)  # noqa: S102  # the page's own code
@@ -37,9 +37,11 @@ def test_the_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "37.225",
         "{'hits': 6, 'readouts': 3, 'frames': 3}",
         "3",
+        "[40, 41, 44] 2 6",
     ]
     assert {path.name for path in folder.iterdir()} == {
         "run7.apx", "run7.hdf5", "run7.fits", "old.log", "old.apx", "stream.bin", "stream.csv",
+        "received.apx",
     }  # fmt: skip
 
 

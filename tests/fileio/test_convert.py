@@ -342,6 +342,65 @@ def test_csv_of_columns_of_several_dimensions(tmp_path: Path) -> None:
     assert text == '"m[0,0]","m[0,1]","m[1,0]","m[1,1]",v[0]\n0,1,2,3,0.5\n4,5,6,7,1.5\n'
 
 
+NUMBERS = [
+    "u1",
+    "u2",
+    "u4",
+    "u8",
+    "i1",
+    "i2",
+    "i4",
+    "i8",
+    "f2",
+    "f4",
+    "f8",
+    ">u4",
+    ">i8",
+    ">f8",
+    "?",
+    "g",
+    "c16",
+]
+
+
+@given(st.data(), st.lists(st.sampled_from([*NUMBERS, "U9", "S5", "M8[ms]"]), min_size=1, max_size=4))
+@settings(deadline=None, max_examples=40)
+def test_csv_is_what_python_says_of_each_value(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, kinds: list[str]
+) -> None:
+    count = data.draw(st.integers(0, 20))
+    raw = [data.draw(st.binary(min_size=64 * count, max_size=64 * count)) for _ in kinds]
+    values = [np.resize(np.frombuffer(one, np.uint8), count * 64) for one in raw]
+    columns = {
+        str(n): _of_kind(one, kind, count) for n, (one, kind) in enumerate(zip(values, kinds, strict=True))
+    }
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    sink = fileio.create(path)
+    sink.write(Table("t", {name: Column(one) for name, one in columns.items()}))
+    sink.write(Table("t", {name: Column(one[::-1]) for name, one in columns.items()}))
+    sink.close()
+    with (path.with_name("wanted.csv")).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        for step in (1, -1):
+            writer.writerows(zip(*(one[::step].tolist() for one in columns.values()), strict=True))
+    assert path.read_bytes() == path.with_name("wanted.csv").read_bytes()
+
+
+def _of_kind(values: np.ndarray[Any, np.dtype[np.uint8]], kind: str, count: int) -> np.ndarray[Any, Any]:
+    """Return `count` values of any bytes as far as the type takes them."""
+    if kind == "?":
+        return values[:count] % 2 == 0
+    if kind == "U9":
+        return np.array([chr(33 + one % 90) + ',"é'[one % 3 :] for one in values[:count].tolist()], "U9")
+    if kind in ("g", "c16"):
+        return (values[:count] / 7).astype(kind)
+    if kind == "M8[ms]":
+        return values[:count].astype("i8").view(kind)
+    item = np.dtype(kind).itemsize
+    return np.frombuffer(values[: count * item].tobytes(), kind)
+
+
 class TwoTables(fileio.Reader):
     """Hits, and the records they came from as frames."""
 

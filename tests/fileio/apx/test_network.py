@@ -284,6 +284,8 @@ def test_pixels_of_each_class() -> None:
     lines = dict(found.lines)
     assert list(lines) == [f"row {row}" for row in range(16)]
     assert (lines["row 1"][9], lines["row 1"][10], found.hits) == (2, 1, 3)
+    found = fed(AstroPix4Readout, record(HIT + b"\xbc", 5)).histograms()
+    assert (found.hits, found.nbytes) == (1, 9)
     half = bytes(int(f"{byte:08b}"[::-1], 2) for byte in bytes.fromhex("3c91420bca"))
     found = fed(AstroPix3Readout, half + b"\xbc", half).histograms()
     assert [(name, counts.nonzero()[0].tolist()) for name, counts in found.lines] == [

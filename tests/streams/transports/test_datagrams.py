@@ -62,8 +62,8 @@ Make = Callable[..., tuple[DatagramSource, Sink]]
 def make() -> Iterator[Make]:
     made: list[DatagramSource] = []
 
-    def build(**options: Any) -> tuple[DatagramSource, Sink]:
-        source, sink = DatagramSource(0, host=HOST, **options), Sink()
+    def build(port: int = 0, **options: Any) -> tuple[DatagramSource, Sink]:
+        source, sink = DatagramSource(port, host=HOST, **options), Sink()
         made.append(source)
         source >> sink
         return source, sink
@@ -116,6 +116,32 @@ def test_numbers_that_are_missing_become_gaps(make: Make, sender: socket.socket)
     assert shown == [65533, 65534, 2, 1, 2, 0, 2, 2, 5, 29_994, 30_000, 0, 1, 0]
     assert [kind for kind, _ in found].count("lost") == 3
     assert (source.lost, source.late) == (29_998, 2)
+
+
+def test_a_sender_that_begins_again_after_few(make: Make, sender: socket.socket) -> None:
+    source, sink = make(sequence=PayloadField(0, "u1"), restart=4)
+    for number in (0, 1, 2, 9, 8, 5, 4, 5):
+        sender.sendto(bytes([number]), (HOST, source.port))
+    found = sink.wait(8)
+    assert [payload for kind, payload in found if kind == "lost"] == [6]
+    assert (source.lost, source.late) == (6, 2)
+
+
+def test_a_multicast_group(make: Make, sender: socket.socket) -> None:
+    group = "239.1.1.1"
+    with pytest.raises(StreamError, match="No such multicast group"):
+        make(group="10.0.0.1")
+    try:
+        source, sink = make(group=group)
+    except StreamError as error:
+        pytest.skip(f"this machine knows no multicast: {error}")
+    twin, other = make(port=source.port, group=group)
+    sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(HOST))
+    sender.sendto(b"all", (group, source.port))
+    assert sink.wait(1) == other.wait(1) == [(0, b"all")]
+    source._stop()
+    sender.sendto(b"more", (group, twin.port))
+    assert other.wait(2)[-1] == (0, b"more")
 
 
 def test_large_datagrams_are_dropped(make: Make, sender: socket.socket) -> None:
