@@ -226,3 +226,97 @@ def sis3316(slot: int, channel: int, events: Sequence[Sequence[int]], *, crate: 
         0,
     ]
     return packet(SIS3316, words + [word for event in events for word in event])
+
+
+# FCIO in packets
+
+
+def record(tag: int, *frames: Any) -> bytes:
+    """Return an FCIO record; frames are bytes, a number, or an array of i4."""
+    data = np.array([-tag], "<i4").tobytes()
+    for frame in frames:
+        body = frame if isinstance(frame, bytes) else np.atleast_1d(frame).astype("<i4").tobytes()
+        data += np.array([len(body)], "<i4").tobytes() + body
+    return data
+
+
+def inside(data_id: int, fcid: int, records: bytes) -> bytes:
+    """Return the packet of FCIO records of a stream."""
+    body = records + bytes(-len(records) % 4)
+    words = np.array([data_id, 3 + len(body) // 4, 1 << 16 | fcid], "<u4")
+    return words.tobytes() + body
+
+
+def fcio_config(
+    fcid: int,
+    channels: Sequence[tuple[int, int]],
+    samples: int = 8,
+    *,
+    adcbits: int = 16,
+    gps: int = 0,
+    adccards: int = 2,
+    before: bytes = b"",
+) -> bytes:
+    """Return the packet of a configuration with (card, input) of each trace, `before` it other records."""
+    preamble = np.array([-1_000_000_001], "<i4").tobytes() + b"FlashCamV1".ljust(64, b"\0")
+    numbers = [len(channels), 0, samples, 1, 1, adcbits, 1, 0, adccards, gps]
+    tracemap = np.array([card << 16 | number for card, number in channels])
+    return inside(FCIO_CONFIG, fcid, preamble + before + record(1, *numbers, tracemap, 1 << 16 | fcid))
+
+
+def _times(number: int, ticks: int) -> tuple[Any, Any, Any]:
+    return (
+        np.arange(10),
+        np.array([number, 3, ticks, 249_999_999, *[0] * 6]),
+        np.array([0, 0, 0, 50, 7, 0, 2]),
+    )
+
+
+def fcio_event(fcid: int, number: int, traces: np.ndarray[Any, Any], *, before: bytes = b"") -> bytes:
+    """Return the packet of an event; `traces` has two header words and the samples of every trace."""
+    offsets, stamp, dead = _times(number, 1000 * number)
+    body = record(3, 1, bytes(4), offsets, stamp, traces.astype("<u2").tobytes(), dead)
+    return inside(FCIO_EVENT, fcid, before + body)
+
+
+def fcio_sparse(
+    fcid: int, number: int, listed: Sequence[int], traces: np.ndarray[Any, Any], *, before: bytes = b""
+) -> bytes:
+    """Return the packet of an event of some traces."""
+    offsets, stamp, dead = _times(number, 1000 * number)
+    frames = [trace.astype("<u2").tobytes() for trace in traces]
+    names = np.array(listed, "<u2").tobytes()
+    body = record(6, 11, bytes(4), offsets, stamp, dead, len(listed), names, *frames)
+    return inside(FCIO_EVENT, fcid, before + body)
+
+
+def fcio_header(fcid: int, number: int, listed: Sequence[int], *, before: bytes = b"") -> bytes:
+    """Return the packet of an event without waveforms; baseline 10 and energy 20 times the trace."""
+    offsets, stamp, dead = _times(number, 1000 * number)
+    names = np.array(listed, "<u2")
+    headers = np.stack([10 * names, 20 * names], axis=1).astype("<u2")
+    body = record(7, 1, bytes(4), offsets, stamp, dead, names.tobytes(), headers.tobytes())
+    return inside(FCIO_HEADER, fcid, before + body)
+
+
+def fcio_status(fcid: int, cards: Sequence[int], *, before: bytes = b"") -> bytes:
+    """Return the packet of the state of cards."""
+    states = []
+    for number in cards:
+        state = card_state(1)
+        state[0] = number
+        states.append(state.astype("<u4").tobytes())
+    clock = np.array([7, 250_000, 1_700_000_000, 500_000, 0, 3, 4, 0, 0, 0])
+    return inside(FCIO_STATUS, fcid, before + record(4, 1, clock, len(cards), 1180, *states))
+
+
+def fsp_event(multiplicity: int) -> bytes:
+    """Return a record of the stream processor about the event that follows."""
+    hwm = np.array([multiplicity], "<i4").tobytes() + bytes(8)
+    empty = [b""] * 6
+    return record(9, bytes(24), bytes(32), 0, hwm, bytes(20), *empty)
+
+
+def fsp_status(runtime: float) -> bytes:
+    """Return a record of the stream processor's rates."""
+    return record(10, np.array([0, 0, 0, runtime, *[0] * 10], "<f8").tobytes())
