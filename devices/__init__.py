@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sapwood.devices.datareceiver import DataReceiver
     from sapwood.devices.datawriter import DataWriter
     from sapwood.devices.eventbuilder import EventBuilder
+    from sapwood.devices.lh5writer import Lh5Writer
     from sapwood.devices.network import UdpRssiPack
     from sapwood.devices.prbs import PrbsPair, PrbsRx, PrbsTx
     from sapwood.devices.reader import StreamReader
@@ -41,6 +42,7 @@ __all__ = [
     "FrontEndFirmware",
     "Hdf5Writer",
     "IcfWriter",
+    "Lh5Writer",
     "PrbsPair",
     "PrbsRx",
     "PrbsTx",
@@ -74,6 +76,7 @@ __getattr__ = lazy_exports(
         "FrontEndFirmware": "sapwood.devices.board.firmware",
         "Hdf5Writer": "sapwood.devices.recorders",
         "IcfWriter": "sapwood.devices.recorders",
+        "Lh5Writer": "sapwood.devices.lh5writer",
         "PrbsPair": "sapwood.devices.prbs",
         "PrbsRx": "sapwood.devices.prbs",
         "PrbsTx": "sapwood.devices.prbs",

@@ -1,0 +1,236 @@
+"""Many files: conversions one after the other, in processes of this machine, or by a Dask cluster."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any, Protocol
+
+from sapwood.errors import SapwoodError
+from sapwood.extras import need
+from sapwood.fileio.raw.jobs import FAILED, SKIPPED, BytesRead, Outcome, check_outputs, run_job
+from sapwood.fileio.raw.manifest import Manifest
+
+__all__ = ["DaskCluster", "Executor", "OneByOne", "Processes", "build_many"]
+
+ATTEMPTS = 3
+_STDERR_BYTES = 2000  # of a process that died, kept for the message
+_CONNECT_S = 15
+
+
+class Executor(Protocol):
+    """Does conversions."""
+
+    def run(self, jobs: Sequence[Mapping[str, Any]], progress: BytesRead | None) -> Iterator[Outcome]:
+        """Yield how each went, as they end, in any order; closing the iterator ends what is under way."""
+        ...
+
+
+class OneByOne:
+    """Does conversions in this process, in order."""
+
+    def run(self, jobs: Sequence[Mapping[str, Any]], progress: BytesRead | None) -> Iterator[Outcome]:
+        """Yield how each went."""
+        for job in jobs:
+            yield run_job(job, progress)
+
+
+class Processes:
+    """Gives each file a process of its own on this machine, so many at a time.
+
+    A process that dies, by a signal or a lack of memory, is begun again. When this process dies, they
+    end too.
+
+    Parameters
+    ----------
+    count
+        How many at a time.
+    attempts
+        How often a file is begun at most.
+    """
+
+    def __init__(self, count: int, attempts: int = ATTEMPTS) -> None:
+        self._count, self._attempts = count, attempts
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = False
+
+    def run(self, jobs: Sequence[Mapping[str, Any]], progress: BytesRead | None) -> Iterator[Outcome]:
+        """Yield how each went."""
+        self._stopped = False
+        with ThreadPoolExecutor(self._count, thread_name_prefix="conversions") as threads:
+            try:
+                waiting = [threads.submit(self._convert, job, progress) for job in jobs]
+                for future in as_completed(waiting):
+                    yield future.result()
+            finally:
+                self._stop()
+                threads.shutdown(wait=True, cancel_futures=True)
+
+    def _stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                process.kill()
+
+    def _convert(self, job: Mapping[str, Any], progress: BytesRead | None) -> Outcome:
+        begun, died = time.time(), ""
+        for attempt in range(1, self._attempts + 1):
+            if self._stopped:
+                break
+            with tempfile.TemporaryFile() as errors:
+                outcome, code = self._attempt(job, progress, begun if attempt > 1 else None, errors)
+                if outcome is not None:
+                    outcome.attempts = attempt
+                    return outcome
+                died = f"Its process ended with code {code}{_last_line(errors)}"
+        return Outcome(job["in_stream"], FAILED, error=died or "It was not begun", attempts=self._attempts)
+
+    def _attempt(
+        self, job: Mapping[str, Any], progress: BytesRead | None, since: float | None, errors: Any
+    ) -> tuple[Outcome | None, int]:
+        """Return the outcome, None when the process died, and its exit code."""
+        with self._lock:
+            if self._stopped:
+                return None, 0
+            process = subprocess.Popen(
+                [sys.executable, "-m", "sapwood.fileio.raw.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+            self._running.add(process)
+        outcome = None
+        try:
+            with process:
+                _order(process, json.dumps({"job": job, "since": since}))
+                for line in process.stdout or ():
+                    message = _message(line)
+                    if "outcome" in message:
+                        outcome = Outcome(**message["outcome"])
+                    elif progress is not None and "read" in message:
+                        progress(job["in_stream"], message["read"], message["of"])
+                if outcome is not None:
+                    process.kill()  # it may hang in what a decoder left behind
+        finally:
+            with self._lock:
+                self._running.discard(process)
+        return outcome, process.returncode
+
+
+def _order(process: subprocess.Popen[str], text: str) -> None:
+    try:
+        if process.stdin is not None:
+            process.stdin.write(text + "\n")
+            process.stdin.flush()
+    except BrokenPipeError:
+        pass  # it died already, which its exit code will tell
+
+
+def _message(line: str) -> dict[str, Any]:
+    try:
+        message = json.loads(line)
+    except ValueError:  # cut by the end of the process
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _last_line(errors: Any) -> str:
+    errors.seek(0, 2)
+    errors.seek(max(0, errors.tell() - _STDERR_BYTES))
+    lines = [line for line in errors.read().decode(errors="replace").splitlines() if line.strip()]
+    return f": {lines[-1].strip()}" if lines else ""
+
+
+class DaskCluster:
+    """Gives conversions to a Dask cluster; its workers must see the files under the same paths.
+
+    What a worker that dies was working on is done by another.
+
+    Parameters
+    ----------
+    address
+        Of the scheduler, such as ``tcp://host:8786``, or a `distributed.Client`.
+    """
+
+    def __init__(self, address: Any) -> None:
+        self._address = address
+
+    def run(self, jobs: Sequence[Mapping[str, Any]], progress: BytesRead | None) -> Iterator[Outcome]:
+        """Yield how each went; how far they are is not told on the way."""
+        distributed: Any = need("distributed", extra="dask")
+        given = not isinstance(self._address, str)
+        client = self._address if given else self._connected(distributed)
+        futures: dict[Any, Mapping[str, Any]] = {}
+        try:
+            begun = time.time()
+            futures = {client.submit(run_job, job, since=begun, pure=False): job for job in jobs}
+            for future in distributed.as_completed(list(futures)):
+                yield _outcome(future, futures[future])
+        finally:
+            client.cancel(list(futures))
+            if not given:
+                client.close()
+
+    def _connected(self, distributed: Any) -> Any:
+        try:
+            return distributed.Client(self._address, timeout=_CONNECT_S, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise SapwoodError(
+                f"No Dask scheduler answers at {self._address}", seen=str(error), waited_s=_CONNECT_S
+            ) from error
+
+
+def _outcome(future: Any, job: Mapping[str, Any]) -> Outcome:
+    if future.status == "finished":
+        outcome: Outcome = future.result()
+        return outcome
+    error = future.exception() if future.status == "error" else "it was cancelled"
+    return Outcome(job["in_stream"], FAILED, error=f"The cluster gave it up: {error}")
+
+
+def build_many(
+    jobs: Sequence[dict[str, Any]],
+    executor: Executor | None = None,
+    manifest: Manifest | None = None,
+    progress: BytesRead | None = None,
+) -> Iterator[Outcome]:
+    """Do conversions, yield how each went.
+
+    Parameters
+    ----------
+    jobs
+        See `sapwood.fileio.raw.jobs.make_job`.
+    executor
+        One after the other in this process by default.
+    manifest
+        Those it knows as done are skipped; those that succeed are added.
+    progress
+        Told now and then how far each is, from any thread.
+
+    Raises
+    ------
+    OutSpecError
+        When two of them would write the same file.
+    """
+    check_outputs(jobs)
+    left = []
+    for job in jobs:
+        if manifest is not None and manifest.is_done(job):
+            yield Outcome(job["in_stream"], SKIPPED, attempts=0)
+        else:
+            left.append(job)
+    states = {job["in_stream"]: Manifest.input_state(job["in_stream"]) for job in left}
+    by_input = {job["in_stream"]: job for job in left}
+    for outcome in (executor or OneByOne()).run(left, progress):
+        if manifest is not None and outcome.converted:
+            job = by_input[outcome.in_stream]
+            manifest.add(job, states[outcome.in_stream], outcome.summary.get("files", {}))
+        yield outcome
