@@ -14,9 +14,10 @@ from sapwood.fileio.apx.network import without_heads
 from sapwood.fileio.apx.readout import AbstractAstroPixReadout, AstroPix4Readout
 from sapwood.streams import FrameBatch, Gap, Slave
 
-__all__ = ["PIXELS", "Histograms", "HitMonitor"]
+__all__ = ["PIXELS", "Histograms", "HitMonitor", "Line"]
 
 PIXELS = 35  # columns of a map
+_MOST_US, _MOST_US_3 = 500.0, 25.0
 _ROWS = 16  # of AstroPix 4
 _PLACES = 64  # values of the field for a place
 _CHIPS = 32
@@ -68,7 +69,8 @@ class HitMonitor(Slave):
     bins
         Of the times over threshold.
     most_us
-        End of the last bin, microseconds.
+        End of the last bin, microseconds; when left out 500 for AstroPix 4, 25 for AstroPix 3, whose
+        times over threshold reach 20.
     """
 
     def __init__(
@@ -76,11 +78,13 @@ class HitMonitor(Slave):
         readout_class: type[AbstractAstroPixReadout] = AstroPix4Readout,
         *,
         bins: int = 50,
-        most_us: float = 500.0,
+        most_us: float | None = None,
     ) -> None:
         super().__init__()
         self._layout = readout_class.HIT_CLASS.LAYOUT
         self._names = [name for name in _USED if name in self._layout.by_name]
+        if most_us is None:
+            most_us = _MOST_US if self._layout is LAYOUT_4 else _MOST_US_3
         self._width = most_us / bins
         self._tot = np.zeros(bins, np.int64)
         self._map: dict[int, NDArray[np.int64]] = {}

@@ -38,11 +38,13 @@ KEPT = 256  # samples of a rate
 @click.option(
     "--idle", type=click.FloatRange(min=0), metavar="SECONDS", help="End when nothing came for so long."
 )
+@click.option("--most", type=click.FloatRange(min=0, min_open=True), metavar="US", help="End of the times "
+              "over threshold.  [default: 500; 25 for AstroPix 3]")  # fmt: skip
 @readout_option
 @json_option
 def monitor(
     group: str, port: int, interface: str, refresh: float, once: int | None, idle: float | None,
-    readout: str, as_json: bool,
+    most: float | None, readout: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Show rate, times over threshold and pixels of the readouts that come in, until Ctrl-C.
 
@@ -52,7 +54,7 @@ def monitor(
     from sapwood.fileio import apx as formats
     from sapwood.streams import Fifo
 
-    hits = formats.HitMonitor(getattr(formats, readout))
+    hits = formats.HitMonitor(getattr(formats, readout), most_us=most)
     queue = Fifo(policy="drop_old", maxBytes=QUEUE_BYTES)
     with stop_request() as stop:
         source = formats.ReadoutSource(port, host=group, interface=interface)

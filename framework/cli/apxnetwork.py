@@ -165,8 +165,10 @@ def receive(
             source.close()
     told = losses(source)
     where = "" if output is None else f" into {output}"
-    size = human_bytes(source.counters.bytes)
-    click.echo(f"Received {human_count(taken)} readouts{where}, {size}{''.join(f', {one}' for one in told)}")
+    size = human_bytes(taken.nbytes)
+    click.echo(
+        f"Received {human_count(taken.taken)} readouts{where}, {size}{''.join(f', {one}' for one in told)}"
+    )
     if source.lost or source.counters.dropped.get("malformed"):
         raise Damaged(", ".join(told))
 
@@ -194,7 +196,7 @@ def _new_file(path: str, readout_class: Any, overwrite: bool) -> Iterator[ApxWri
 
 def _record(
     source: ReadoutSource, writer: ApxWriter, count: int | None, idle: float | None, stop: StopRequest
-) -> int:
+) -> Taking:
     from sapwood.cli.apxstages import Taking
 
     taking = Taking(count)
@@ -212,12 +214,12 @@ def _record(
         watch()
     if source.lastError is not None:
         raise Failure(source.lastError)
-    return taking.taken
+    return taking
 
 
 def _print_all(
     source: ReadoutSource, readout_class: Any, count: int | None, idle: float | None, stop: StopRequest
-) -> int:
+) -> Taking:
     from sapwood.cli.apxstages import Printer, Taking
     from sapwood.streams import Fifo
 
@@ -227,7 +229,7 @@ def _print_all(
     source.close()
     queue._drain(time.monotonic() + 10.0)
     queue._stop()
-    return taking.taken
+    return taking
 
 
 def _wait(

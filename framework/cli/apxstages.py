@@ -19,8 +19,8 @@ class Taking(Master, Slave):
 
     Attributes
     ----------
-    taken
-        Frames passed on.
+    taken, nbytes
+        Frames and bytes passed on.
     full
         Set when that is all.
     """
@@ -31,13 +31,14 @@ class Taking(Master, Slave):
         Master.__init__(self)
         Slave.__init__(self)
         self._most = count
-        self.taken = 0
+        self.taken = self.nbytes = 0
         self.full = threading.Event()
 
     def _acceptBatch(self, batch: FrameBatch) -> None:
         passed = batch if self._most is None else batch[: self._most - self.taken]
         if len(passed):
             self._sendBatch(passed)
+            self.nbytes += passed.nbytes
             self.taken += len(passed)
         if self.taken == self._most:
             self.full.set()

@@ -11,14 +11,14 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sapwood.cli.output import human_count
-from sapwood.fileio.apx.hitmonitor import Histograms
+from sapwood.fileio.apx.hitmonitor import Histograms, Line
 
 __all__ = ["bars", "pixel_map", "rate_line", "view"]
 
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 SHADES = "·:-=+*#%@"  # of a map without colours
 HEAT = ("#303030", "#2c3e8c", "#2a6f9e", "#21918c", "#35b779", "#8fd744", "#fde725")
-PAIRED_FROM = 9  # lines of a map, of which two share one of the terminal
+MOST_LINES = 8  # of a map that has a line for each chip and kind
 BARS_HIGH = 6
 HISTORY = 40  # rates that are drawn
 
@@ -66,13 +66,16 @@ def pixel_map(found: Histograms, *, colours: bool, width: int) -> list[Text]:
     if not found.lines:
         return [Text("no hits so far", style="dim")]
     most = max(int(counts.max(initial=0)) for _, counts in found.lines)
-    paired = colours and len(found.lines) >= PAIRED_FROM
-    names = _paired_names([name for name, _ in found.lines]) if paired else [name for name, _ in found.lines]
+    kept = _busiest(found.lines)
+    names = [name for name, _ in kept]
+    paired = colours and all(name.startswith("row ") for name in names)
+    if paired:
+        names = _paired_names(names)
     margin = max(map(len, names))
-    columns = len(found.lines[0][1])
+    columns = len(kept[0][1])
     wide = 2 if margin + 1 + 2 * columns <= width else 1
     steps = len(HEAT) - 1 if colours else len(SHADES) - 1
-    levels = [np.ceil(counts / max(most, 1) * steps).astype(int).tolist() for _, counts in found.lines]
+    levels = [np.ceil(counts / max(most, 1) * steps).astype(int).tolist() for _, counts in kept]
     lines = []
     rows = list(zip_longest(levels[::2], levels[1::2])) if paired else [(row, None) for row in levels]
     for name, (upper, lower) in zip(names, rows, strict=True):
@@ -86,8 +89,20 @@ def pixel_map(found: Histograms, *, colours: bool, width: int) -> list[Text]:
                 below = "default" if lower is None else HEAT[lower[at]]
                 line.append("▀" * wide, f"{HEAT[level]} on {below}")
         lines.append(line)
+    if len(kept) < len(found.lines):
+        hidden = sum(int(counts.sum()) for _, counts in found.lines) - sum(int(one.sum()) for _, one in kept)
+        rest = f"{len(found.lines) - len(kept)} more lines, {human_count(hidden)} hits"
+        lines.append(Text(" " * (margin + 1) + rest, style="dim"))
     lines += [_axis(margin, columns, wide), _scale(most, colours, margin)]
     return lines
+
+
+def _busiest(lines: list[Line]) -> list[Line]:
+    """Return the lines of a chip's rows, or of other maps those with the most hits, in order."""
+    if len(lines) <= MOST_LINES or lines[0][0].startswith("row "):
+        return lines
+    least = sorted(int(counts.sum()) for _, counts in lines)[-MOST_LINES]
+    return [line for line in lines if line[1].sum() >= least][:MOST_LINES]
 
 
 def _paired_names(names: list[str]) -> list[str]:

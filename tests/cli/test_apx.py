@@ -314,7 +314,7 @@ def test_monitor_of_each_class(start: Run, readout_class: Any, board: bytes, lin
     assert process.end() == 0, process.errors
     found = json.loads("\n".join(process.lines))
     assert (found["readouts"], found["hits"], found["lost"], found["dropped"]) == (5, 5, 0, {})
-    assert found["tot"]["hits"][int(tot // 10)] == 5
+    assert found["tot"]["hits"][int(tot // found["tot"]["us_per_bin"])] == 5
     assert sum(found["pixels"][line]) == 5
     assert all(len(counts) == 35 for counts in found["pixels"].values())
 

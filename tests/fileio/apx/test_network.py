@@ -265,7 +265,7 @@ def fed(readout_class: Any, *readouts: bytes) -> HitMonitor:
 def test_hits_are_counted_as_a_file_has_them(golden_apx: Path) -> None:
     for name, top in (("peer_v4_20250723_092534_data.apx", 776), ("peer_v3_vinj0_th1030.apx", 11_501)):
         with ApxReader(golden_apx / name) as reader:
-            monitor = HitMonitor(reader.readout_class)
+            monitor = HitMonitor(reader.readout_class, most_us=500)
             for batch in reader.batches(nbytes=5000):
                 monitor._acceptBatch(batch)
             found = monitor.histograms()
