@@ -1,13 +1,14 @@
 """Register access over TCP: the two ends of a memory bridge, wire compatible with Rogue's.
 
-The server takes requests at a port and answers from the next one. The sockets share answers out
-among all clients of a server, so each server is to have one client.
+The server takes requests at a port and answers from the next one. It may have several clients: each
+gets all answers, and takes those to its own requests.
 """
 
 from __future__ import annotations
 
 import itertools
 import logging
+import secrets
 import time
 from collections import deque
 from threading import Event, Lock
@@ -105,7 +106,7 @@ class TcpServer(Master):
         except ProtocolError as problem:
             _log.warning("TcpServer %s:%s: %s", self._bridgeHost, self.port, problem)
             return
-        if not channel.send_within(encode(self._answer(channel, request)), _ANSWER_S):
+        if not channel.send_to_all(encode(self._answer(channel, request)), _ANSWER_S):
             _log.warning("TcpServer %s:%s: nobody takes answer %s", self._bridgeHost, self.port, request.id)
 
     def _answer(self, channel: Channel, request: Message) -> Message:
@@ -167,6 +168,7 @@ class TcpClient(Slave):
         self._order = Lock()
         self._waiting: deque[_Waiting] = deque()
         self._lastSent = 0
+        self._salt = secrets.randbits(32)  # so that clients in other processes have other numbers
         self.setName(f"TcpClient({addr}:{port})")
 
     def _start(self) -> None:
@@ -236,7 +238,8 @@ class TcpClient(Slave):
         channel = self._channel or self._connect(again=False)
         type = transaction.type()
         data = bytes(transaction.data) if type in (Write, Post) else None
-        parts = encode(Message(transaction.id(), transaction.address(), transaction.size(), type, data))
+        number = (transaction.id() + self._salt) & 0xFFFFFFFF
+        parts = encode(Message(number, transaction.address(), transaction.size(), type, data))
         if type != Post:
             self._addTransaction(transaction)
         with self._order:
@@ -291,7 +294,8 @@ class TcpClient(Slave):
             self._ready.set()
             return
         newest = self._lastSent
-        transaction = self._getTransaction(newest - ((newest - reply.id) & 0xFFFFFFFF))
+        number = reply.id - self._salt
+        transaction = self._getTransaction(newest - ((newest - number) & 0xFFFFFFFF))
         if transaction is None:
             _log.debug("%s: answer %s is late, or for a post", self._slaveName, reply.id)
             return

@@ -12,6 +12,7 @@ from typing import TypeVar
 import zmq
 
 from sapwood.errors import BusError
+from sapwood.memory.tcplinks import Links
 
 __all__ = ["Channel", "Parts"]
 
@@ -20,6 +21,7 @@ _Result = TypeVar("_Result")
 
 _STOP_S = 2.0
 _PORT_TRIES = 50
+_SETTLE_S = 0.005
 _log = logging.getLogger("sapwood.memory.tcp")
 
 
@@ -59,6 +61,7 @@ class Channel:
         self._bell.setblocking(False)
         self._ringer.setblocking(False)
         self._thread: Thread | None = None
+        self._links: Links | None = None
 
     def connect(self, host: str, port: int) -> None:
         """Send to `port` of `host` and receive from the one above; the links may come up later."""
@@ -72,6 +75,7 @@ class Channel:
         Port 0 takes a free pair. Returns the lower port.
         """
         self._pull.maxmsgsize = limit
+        self._links = Links(self._pull, self._push)
         if port:
             self._open(lambda: self._pull.bind(f"tcp://{host}:{port}"), f"bind to {host}:{port}")
             self._open(lambda: self._push.bind(f"tcp://{host}:{port + 1}"), f"bind to {host}:{port + 1}")
@@ -144,6 +148,21 @@ class Channel:
                 return True
         return False
 
+    def send_to_all(self, parts: Parts, seconds: float) -> bool:
+        """Send `parts` to each client of this server, as soon as they take it; for its own thread.
+
+        The sockets deal messages out in turn, so as many copies are sent as there are clients; a
+        client ignores answers to what it did not ask.
+        """
+        deadline = time.monotonic() + seconds
+        links = self._links
+        while links is not None and not (links.look() or self.stopping):
+            time.sleep(_SETTLE_S)
+        sent = self.send_within(parts, seconds)
+        for _ in range(1, links.receivers if links is not None else 0):
+            sent &= self.send_within(parts, max(0.0, deadline - time.monotonic()))
+        return sent
+
     def _run(self) -> None:
         poller = zmq.Poller()
         poller.register(self._pull, zmq.POLLIN)
@@ -174,6 +193,8 @@ class Channel:
         """Close what was opened; only while the thread does not run."""
         with self._sending:
             self._closed = True
+            if self._links is not None:
+                self._links.close()
             self._pull.close()
             self._push.close()
         self._context.term()

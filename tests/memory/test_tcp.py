@@ -163,7 +163,7 @@ def test_the_client_asks_and_understands_as_the_peer_does(
         id = master._reqTransaction(result["address"], data, 0, 0, TYPES[result["op"]])
         seen = peer.receive()
         assert seen[1:] == request[1:]
-        assert seen[0] == id.to_bytes(4, "little")
+        assert len(seen[0]) == 4
         peer.send([seen[0], *response[1:]])
         master._waitTransaction(id)
         assert (data.hex(), master._getError()) == (result["data_after"], result["error"])
@@ -238,6 +238,50 @@ def test_registers_over_the_bridge(
         assert access(client, type, 0x10, data) == ""
         assert data == b"abcdefghpost"
     assert (client._doMinAccess(), client._doMaxAccess()) == (4, 0xFFFFFFFF)
+
+
+def test_a_server_has_several_clients(
+    serve: Callable[..., TcpServer], client_of: Callable[[int], TcpClient], peer: Peer
+) -> None:
+    server = serve(Emulate())
+    clients = [client_of(server.port) for _ in range(3)]
+    assert all(client.waitReady() for client in clients)
+
+    def use(number: int) -> None:
+        for value in range(50):
+            data = bytearray([number, value, 0, 0])
+            errors.append(access(clients[number], Write, 4 * number, data))
+            errors.append(access(clients[number], Verify, 4 * number, data := bytearray(4)))
+            errors.append("" if data == bytes([number, value, 0, 0]) else "other data")
+
+    errors: list[str] = []
+    users = [threading.Thread(target=use, args=(number,)) for number in range(3)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join(60)
+    assert errors == [""] * 450
+    for client in clients[1:]:
+        client._stop()
+    assert access(clients[0], Read, 0, bytearray(4)) == ""
+
+
+def test_a_client_that_comes_later_gets_its_first_answer(
+    serve: Callable[..., TcpServer], client_of: Callable[[int], TcpClient]
+) -> None:
+    server = serve(Emulate())
+    for _ in range(5):
+        assert access(client_of(server.port), Read, 0, bytearray(4)) == ""
+
+
+def test_clients_number_their_requests_differently(client_of: Callable[[int], TcpClient], peer: Peer) -> None:
+    numbers = set()
+    client = client_of(peer.bind())
+    for _ in range(2):
+        id = bus(client)._reqTransaction(0, bytearray(4), 0, 0, Read)
+        numbers.add((int.from_bytes(peer.receive()[0], "little") - id) & 0xFFFFFFFF)
+    assert len(numbers) == 1
+    assert numbers != {0}
 
 
 def test_blocks_over_the_bridge(
