@@ -124,11 +124,14 @@ class Events:
                 found = layout.values(group.rows, frame, "<i4")[:, :_NUMBERS]
                 target[at, : found.shape[1]] = found
                 width[at] = found.shape[1]
+        ranged = widths[2] >= 7
+        dead[whole, 5], dead[whole, 6] = 0, config.traces  # an Event is of all traces
+        widths[2] = np.where(whole & (widths[2] >= 5), np.maximum(widths[2], 7), widths[2])
         for name, values, width in zip(
             ("offset", "stamp", "dead"), (offset, stamp, dead), widths, strict=True
         ):
             state.carry(name, values, width)
-        self._fill(offset, stamp, dead, widths[2] >= 7, whole)
+        self._fill(offset, stamp, dead, ranged)
 
     def _fill(
         self,
@@ -136,12 +139,8 @@ class Events:
         stamp: NDArray[np.int64],
         dead: NDArray[np.int64],
         ranged: NDArray[np.bool_],
-        whole: NDArray[np.bool_],
     ) -> None:
         config = self.config
-        said = ranged & ~whole
-        self._first = np.where(said, dead[:, 5], 0)
-        self._length = np.where(said, dead[:, 6], config.traces)
         fpga = stamp[:, 1] * _SECOND_NS + stamp[:, 2] * 4
         shift = offset[:, 2] * _SECOND_NS if config.gps else offset[:, 0] * _SECOND_NS + offset[:, 1] * 1000
         names = ("mu_offset_sec", "mu_offset_usec", "to_master_sec", "delta_mu_usec", "abs_delta_mu_usec",
@@ -157,8 +156,8 @@ class Events:
             "dr_stop_pps": dead[:, 2],
             "dr_stop_ticks": dead[:, 3],
             "dr_maxticks": dead[:, 4],
-            "dr_ch_idx": np.where(ranged, np.where(whole, 0, dead[:, 5]), 0),
-            "dr_ch_len": np.where(ranged, np.where(whole, config.traces, dead[:, 6]), config.nadcs),
+            "dr_ch_idx": np.where(ranged, dead[:, 5], 0),
+            "dr_ch_len": np.where(ranged, dead[:, 6], config.nadcs),
             "event_type": self._type,
             "numtraces": self.count,
             "timestamp": (fpga + shift) / 1e9,
@@ -167,10 +166,17 @@ class Events:
         stop = dead[:, 2] * _SECOND_NS + dead[:, 3] * 4
         limit = config.traces
         sparse = self._type == _SPARSE_TYPE
-        first = np.clip(self._first, 0, limit)
-        last = np.clip(self._first + self._length, 0, limit)
+        first = np.where(sparse, np.clip(dead[:, 5], 0, limit), 0)
+        last = np.where(sparse, np.clip(dead[:, 5] + dead[:, 6], 0, limit), limit)
         self.times = EventTimes(
-            fpga, start, stop, np.where(sparse, first, 0), np.where(sparse, last, limit), first, last
+            fpga=fpga,
+            start=np.where(dead[:, 6] > 0, start, np.minimum(start, 0)),  # of no traces: no dead region
+            stop=stop,
+            enable=np.where(
+                start == 0, np.where(stop > 0, stop, offset[:, 5] * _SECOND_NS + offset[:, 6] * 1000), -1
+            ),
+            first=first,
+            last=last,
         )
 
     def rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

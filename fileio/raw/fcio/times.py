@@ -22,20 +22,19 @@ class EventTimes:
     fpga
         Time of the event.
     start, stop
-        Of the dead region.
+        Of the dead region before it; `start` 0 for none.
+    enable
+        When triggers were enabled, if the event tells; else -1.
     first, last
-        Traces from `first` to before `last` are affected by the event.
-    dead_first, dead_last
-        The same for the dead region.
+        Traces from `first` to before `last` are affected.
     """
 
     fpga: _Ints
     start: _Ints
     stop: _Ints
+    enable: _Ints
     first: _Ints
     last: _Ints
-    dead_first: _Ints
-    dead_last: _Ints
 
 
 @dataclass(frozen=True)
@@ -115,9 +114,7 @@ class DeadTimes:
 
     def _split(self, events: EventTimes) -> None:
         """Cut segments where ranges of the events begin and end."""
-        cuts = np.unique(
-            np.concatenate([events.first, events.last, events.dead_first, events.dead_last])
-        ).tolist()
+        cuts = np.unique(np.concatenate([events.first, events.last])).tolist()
         new: list[_Segment] = []
         for segment in self._segments:
             begin = segment.first
@@ -132,11 +129,9 @@ class DeadTimes:
         waiting = [one for one in self._segments if one.enable == -1]
         if not waiting or not len(events.fpga):
             return told
-        start, stop, fpga = events.start, events.stop, events.fpga
-        said = np.where(start == 0, np.where(stop > 0, stop, fpga), np.where(start > fpga, fpga, -1))
-        event = 0
+        event, said = 0, events.enable
         while waiting:
-            covers = np.zeros(len(fpga), bool)
+            covers = np.zeros(len(said), bool)
             for segment in waiting:
                 covers |= segment.within(events.first, events.last)
             found = np.flatnonzero(covers[event:] & (said[event:] != -1))
@@ -156,7 +151,7 @@ class DeadTimes:
 def _dead(segment: _Segment, events: EventTimes, row_event: _Ints) -> tuple[_Ints, _Ints]:
     """Return dead time so far and the last dead interval for rows of a segment; bring it up to date."""
     affected = np.flatnonzero(segment.within(events.first, events.last))
-    pushing = np.flatnonzero((events.start > 0) & segment.within(events.dead_first, events.dead_last))
+    pushing = np.flatnonzero((events.start > 0) & segment.within(events.first, events.last))
     stops = events.stop[pushing]
     before = np.maximum.accumulate(np.concatenate([[segment.last_stop], stops]))
     new = pushing[stops > before[:-1]]
