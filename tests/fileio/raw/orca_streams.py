@@ -320,3 +320,25 @@ def fsp_event(multiplicity: int) -> bytes:
 def fsp_status(runtime: float) -> bytes:
     """Return a record of the stream processor's rates."""
     return record(10, np.array([0, 0, 0, runtime, *[0] * 10], "<f8").tobytes())
+
+
+def fsp_config(traces: int) -> bytes:
+    """Return a stream processor's configuration; arrays have one element per trace, or per other thing."""
+    floats = np.arange(traces, dtype="<f4").tobytes()
+    numbers = np.arange(traces, dtype="<i4")
+    trace_map = [1, numbers, numbers - 1, b"".join(b"ch%06d" % number for number in range(traces))]
+    thresholds = (100 + numbers).astype("<u2").tobytes()
+    wide = [np.array([number], "<i8").tobytes() for number in range(20)]
+    general = [2, np.array([3, 4]), 5, *(np.array([value], "<f4").tobytes() for value in (6, 7, 8))]
+    general += [
+        np.array([9, 10], "<f4").tobytes(),
+        bytes(range(24)),
+        *wide[1:5],
+        *wide[5:8],
+        np.array([1, 0]),
+    ]
+    wps = [1, 2, 3, 4, np.array([5.5], "<f4").tobytes(), floats, floats, floats, numbers, 6, 7]
+    wps += [numbers + step for step in range(4)]
+    return record(
+        8, *general, 11, *wide[8:10], *trace_map, thresholds, *trace_map, thresholds, *trace_map, *wps
+    )

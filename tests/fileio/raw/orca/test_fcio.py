@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sapwood.fileio.raw import build_raw
+
 CONFIG, EVENT = "ORFCIOConfigDecoder", "ORFCIOEventDecoder"
 HEADER, STATUS = "ORFCIOEventHeaderDecoder", "ORFCIOStatusDecoder"
 CHANNELS = [(288, 0), (288, 1), (304, 5)]
@@ -103,12 +105,15 @@ def test_status(made: Any, decoded: Any) -> None:
 
 
 def test_records_of_the_stream_processor(made: Any, decoded: Any) -> None:
-    data = made.fcio_config(1, CHANNELS)
+    data = made.fcio_config(1, CHANNELS, before=made.fsp_config(3))
     data += made.fcio_event(1, 1, TRACES, before=made.fsp_event(5)) + made.fcio_event(1, 2, TRACES)
     data += made.fcio_sparse(1, 3, [1], TRACES[1:2], before=made.fsp_event(6))
     data += made.fcio_header(1, 4, [0], before=made.fsp_event(7))
     data += made.fcio_status(1, [0], before=made.fsp_status(12.5))
     result = decoded(head(made, fsp=True, listeners=[1]) + data)
+    assert result.column(CONFIG, "buffer_max_states", "swtid_1/config").tolist() == [11]
+    assert result.column(CONFIG, "dsp_wps_stop_sample", "swtid_1/config") == [[3, 4, 5]]
+    assert result.column(CONFIG, "nsamples", "fcid_1/config").tolist() == [8]
     assert result.column(EVENT, "obs_hwm_hw_multiplicity", "swtid_1/event").tolist() == [5, 6]
     assert result.column(EVENT, "packet_id", "swtid_1/event").tolist() == [2, 4]
     assert result.column(EVENT, "packet_id", KEYS[0]).tolist() == [2] * 3 + [3] * 3 + [4]
@@ -150,6 +155,30 @@ def test_other_records_than_expected_are_garbage(made: Any, decoded: Any) -> Non
     result = decoded(head(made) + both(made) + wrong + empty + made.fcio_event(1, 1, TRACES))
     assert result.garbage(EVENT) == 2
     assert len(result.column(EVENT, "packet_id", KEYS[0])) == 3
+
+
+def test_a_stream_processor_that_the_header_does_not_name(made: Any, decoded: Any) -> None:
+    result = decoded(head(made, listeners=[1]) + made.fcio_config(1, CHANNELS, before=made.fsp_config(3)))
+    assert groups(result, EVENT) == [KEYS, ["swtid_1/event"]]
+    assert result.column(CONFIG, "packet_id", "swtid_1/config").tolist() == [1]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_damage_in_records_stays_in_its_packet(made: Any, tmp_path: Any, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    begin = head(made, listeners=[1]) + made.fcio_config(1, CHANNELS)
+    packets = [made.fcio_sparse(1, row, [row % 3], TRACES[:1]) for row in range(40)]
+    packets += [made.fcio_event(1, 40, TRACES), made.fcio_status(1, [0]), made.fcio_header(1, 41, [0, 2])]
+    for hit in random.integers(0, len(packets), 6).tolist():
+        damaged = np.frombuffer(packets[hit], np.uint8).copy()
+        places = random.integers(8, len(damaged), 5)
+        damaged[places] = random.integers(0, 256, 5)
+        packets[hit] = damaged.tobytes()
+    path = tmp_path / "damaged.orca"
+    path.write_bytes(begin + b"".join(packets))
+    summary = build_raw(path, out_spec=str(tmp_path / "out.lh5"))
+    assert summary.packets == 2 + len(packets)
+    assert summary.rows[f"{tmp_path}/out.lh5:/ORFCIOEvent"] >= 34
 
 
 @pytest.mark.parametrize("traces", [2401, -1])

@@ -124,7 +124,7 @@ def test_every_truncation_keeps_what_is_whole(made: Any, decoded: Any, head: byt
             assert f"at offset {cut - rest}" in result.problems[0]
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(25))
 def test_noise_never_hurts(made: Any, decoded: Any, head: bytes, seed: int) -> None:
     random = np.random.default_rng(seed)
     data = np.frombuffer(head + runs_of(made, 40), np.uint8).copy()

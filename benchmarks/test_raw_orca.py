@@ -1,0 +1,188 @@
+"""ORCA streams into LH5 files, in wall time: FlashCam traces that ORCA packed, and FCIO records in packets.
+
+The peer (legend-daq2lh5) converts the same files in a process that stays, so that it imports and
+compiles only once; small files are converted by new processes, imports included. Files lie in
+memory.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sapwood.fileio.lh5 import deflate
+from sapwood.fileio.raw import build_raw
+
+pytestmark = [pytest.mark.benchmark(timer=time.perf_counter), pytest.mark.timeout(900)]
+
+SAMPLES, DIFFERENT = 6250, 60
+LARGE, SMALL = 3200, 64  # packets: 40 MB and 0.8 MB
+MEMORY_MIB = 150
+PEER = "legend-daq2lh5, imported and compiled"
+NEW_PEER = "the same with legend-daq2lh5"
+CONVERT = "import sys; from {package} import build_raw; build_raw(*sys.argv[1:3], out_spec=sys.argv[3])"
+SERVE = """
+import sys
+from daq2lh5 import build_raw
+for line in sys.stdin:
+    source, target = line.split()
+    build_raw(source, "ORCA", out_spec=target, overwrite=True)
+    print("done", flush=True)
+"""
+
+
+def streams() -> ModuleType:
+    path = Path(__file__).parents[1] / "tests" / "fileio" / "raw" / "orca_streams.py"
+    spec = importlib.util.spec_from_file_location("orca_streams", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def traces() -> np.ndarray:
+    """Return traces of a germanium detector: noise on a baseline, steps that decay."""
+    rng = np.random.default_rng(0)
+    time = np.arange(SAMPLES)
+    height, begin = rng.uniform(200, 9000, (DIFFERENT, 1)), rng.normal(3000, 60, (DIFFERENT, 1))
+    steps = height * np.where(time < begin, 0, np.exp((begin - time) / 20_000))
+    return (15_000 + steps + rng.normal(0, 8, (DIFFERENT, SAMPLES))).astype(np.uint16)
+
+
+def write_flashcam(path: Path, packets: int) -> None:
+    made = streams()
+    ids = [made.RUN, made.FLASHCAM, made.CONFIG]
+    tree = made.tree(ids, cards=[made.flashcam_card(0, 288)], listeners=[1], samples=SAMPLES)
+    channels = [(288, number) for number in range(6)]
+    begin = made.header(tree) + made.run_record() + made.listener_config(1, channels, SAMPLES)
+    block = [
+        made.flashcam(0, 288, row % 6, row % 6, trace, times=[*range(15), 249_999_999])
+        for row, trace in enumerate(traces())
+    ]
+    write(path, begin, block, packets)
+
+
+def write_fcio(path: Path, packets: int) -> None:
+    made = streams()
+    ids = [made.RUN, made.FCIO_CONFIG, made.FCIO_EVENT, made.FCIO_HEADER, made.FCIO_STATUS]
+    tree = made.tree(ids, cards=[made.flashcam_card(0, 288)], listeners=[1], samples=SAMPLES)
+    channels = [(288 + 16 * (number // 6), number % 6) for number in range(DIFFERENT)]
+    begin = made.header(tree) + made.run_record() + made.fcio_config(1, channels, SAMPLES, adccards=10)
+    block = []
+    for row, trace in enumerate(traces()):
+        block.append(made.fcio_sparse(1, row, [row], np.concatenate([[15_000, 300], trace])[None]))
+    write(path, begin, block, packets)
+
+
+def write(path: Path, begin: bytes, block: list[bytes], packets: int) -> None:
+    with open(path, "wb") as file:
+        file.write(begin)
+        for number in range(packets):
+            file.write(block[number % len(block)])
+
+
+@pytest.fixture(scope="module")
+def place(request: pytest.FixtureRequest) -> Iterator[Path]:
+    folder = Path(f"/dev/shm/sapwood-orca-{os.getpid()}")  # noqa: S108  # in memory, wanted here
+    folder.mkdir()
+    enabled = not request.config.getoption("benchmark_disable")
+    for name, make in (("flashcam", write_flashcam), ("fcio", write_fcio)):
+        make(folder / f"{name}.orca", LARGE if enabled else 2 * SMALL)
+        make(folder / f"{name}-small.orca", SMALL)
+    yield folder
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+
+
+@pytest.fixture(scope="module")
+def peer(request: pytest.FixtureRequest) -> Iterator[Callable[[Path, Path], None]]:
+    """Convert a file by the peer; does nothing when benchmarks are disabled."""
+    if request.config.getoption("benchmark_disable"):
+        yield lambda source, target: None
+        return
+    need_peer()
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True, bufsize=1,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        pipes = process.stdin, process.stdout
+
+        def convert(source: Path, target: Path) -> None:
+            pipes[0].write(f"{source} {target}\n")
+            assert pipes[1].readline() == "done\n"
+
+        yield convert
+        process.stdin.close()
+
+
+def need_peer() -> None:
+    if importlib.util.find_spec("daq2lh5") is None:
+        pytest.skip("the peer is not installed")
+
+
+def ours(source: Path, target: Path) -> None:
+    build_raw(source, "ORCA", out_spec=str(target), overwrite=True)
+
+
+KINDS = {"flashcam": "FlashCam in ORCA", "fcio": "FCIO in ORCA"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_large(race: Any, place: Path, peer: Any, kind: str) -> None:
+    source = place / f"{kind}.orca"
+    race(f"{KINDS[kind]}, 40 MB to LH5", lambda: ours(source, place / "o.lh5"),
+         lambda: peer(source, place / "p.lh5"), named=PEER,
+         amount=source.stat().st_size / 1e6, unit="MB/s", floor=8, rounds=3)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_large_by_zlib(race: Any, place: Path, peer: Any, monkeypatch: Any, kind: str) -> None:
+    monkeypatch.setattr(deflate, "_isal", lambda: None)
+    source = place / f"{kind}.orca"
+    race(f"{KINDS[kind]}, 40 MB to LH5, without isal", lambda: ours(source, place / "o.lh5"),
+         lambda: peer(source, place / "p.lh5"), named=PEER,
+         amount=source.stat().st_size / 1e6, unit="MB/s", floor=3, rounds=3)  # fmt: skip
+
+
+def new_process(package: str, source: Path, target: Path) -> int:
+    """Convert a file by a new process; return its peak memory in MiB."""
+    target.unlink(missing_ok=True)
+    command = [sys.executable, "-c", CONVERT.format(package=package), str(source), "ORCA", str(target)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return int(usage.ru_maxrss // 1024)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_small_in_a_new_process(race: Any, request: Any, place: Path, kind: str) -> None:
+    source = place / f"{kind}-small.orca"
+    enabled = not request.config.getoption("benchmark_disable")
+    if enabled:
+        need_peer()
+    race(f"{KINDS[kind]}, 0.8 MB, a new process with imports",
+         lambda: new_process("sapwood.fileio.raw", source, place / "o.lh5"),
+         lambda: enabled and new_process("daq2lh5", source, place / "p.lh5"), named=NEW_PEER,
+         amount=1, unit="files/s", floor=7, rounds=3)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", ["", "-small"])
+def test_memory(place: Path, kind: str, size: str) -> None:
+    peak = new_process("sapwood.fileio.raw", place / f"{kind}{size}.orca", place / "o.lh5")
+    assert peak < MEMORY_MIB, f"{peak} MiB"
