@@ -113,12 +113,12 @@ def test_build(race, peer, folder: Path, kind: str) -> None:
 @pytest.mark.parametrize("folder", ["memory"], indirect=True)
 def test_several_files(race, folder: Path) -> None:
     """Two processes for four files, their begin included."""
-    sources = [write_compass(folder / f"run{number}.BIN", COMPASS_EVENTS // 2) for number in range(4)]
+    sources = [write_compass(folder / f"run{number}.BIN", COMPASS_EVENTS) for number in range(4)]
     jobs = [make_job(one, overwrite=True, out_spec=f"{one}.lh5") for one in sources]
 
     def convert(executor: OneByOne | Processes) -> None:
         assert [outcome.status for outcome in build_many(jobs, executor)] == ["done"] * len(jobs)
 
-    race("4 files of 20 MB, 2 processes", lambda: convert(Processes(2)), lambda: convert(OneByOne()),
+    race("4 files of 40 MB, 2 processes", lambda: convert(Processes(2)), lambda: convert(OneByOne()),
          named="one after the other, in this process", amount=4 * sources[0].stat().st_size / 1e6,
          unit="MB/s", rounds=3)  # fmt: skip

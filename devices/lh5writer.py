@@ -39,6 +39,7 @@ class Lh5Writer(FormatWriter):
     ) -> None:
         from sapwood.fileio.raw.live import Lh5Frames
 
+        makers: Mapping[int | None, Callable[[], DataDecoder]]
         makers = decoders if isinstance(decoders, Mapping) else {None: decoders}
         self._frames = Lh5Frames(makers, outSpec)
         super().__init__(self._frames, **kwargs)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import tempfile
-import threading
+import queue
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -16,11 +12,11 @@ from sapwood.errors import SapwoodError
 from sapwood.extras import need
 from sapwood.fileio.raw.jobs import FAILED, SKIPPED, BytesRead, Outcome, check_outputs, run_job
 from sapwood.fileio.raw.manifest import Manifest
+from sapwood.fileio.raw.workerprocess import WorkerProcess
 
 __all__ = ["DaskCluster", "Executor", "OneByOne", "Processes", "build_many"]
 
 ATTEMPTS = 3
-_STDERR_BYTES = 2000  # of a process that died, kept for the message
 _CONNECT_S = 15
 
 
@@ -42,7 +38,7 @@ class OneByOne:
 
 
 class Processes:
-    """Gives each file a process of its own on this machine, so many at a time.
+    """Converts in processes of this machine, each at one file at a time.
 
     A process that dies, by a signal or a lack of memory, is begun again. When this process dies, they
     end too.
@@ -50,103 +46,38 @@ class Processes:
     Parameters
     ----------
     count
-        How many at a time.
+        How many processes.
     attempts
         How often a file is begun at most.
     """
 
     def __init__(self, count: int, attempts: int = ATTEMPTS) -> None:
         self._count, self._attempts = count, attempts
-        self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[str]] = set()
-        self._stopped = False
 
     def run(self, jobs: Sequence[Mapping[str, Any]], progress: BytesRead | None) -> Iterator[Outcome]:
         """Yield how each went."""
-        self._stopped = False
-        with ThreadPoolExecutor(self._count, thread_name_prefix="conversions") as threads:
+        crew = [WorkerProcess() for _ in range(min(self._count, len(jobs)))]
+        idle: queue.SimpleQueue[WorkerProcess] = queue.SimpleQueue()
+        for worker in crew:
+            idle.put(worker)
+
+        def convert(job: Mapping[str, Any]) -> Outcome:
+            worker = idle.get()
             try:
-                waiting = [threads.submit(self._convert, job, progress) for job in jobs]
-                for future in as_completed(waiting):
+                return worker.convert(job, progress, self._attempts)
+            finally:
+                idle.put(worker)
+
+        with ThreadPoolExecutor(max(1, len(crew)), thread_name_prefix="conversions") as threads:
+            try:
+                for future in as_completed([threads.submit(convert, job) for job in jobs]):
                     yield future.result()
             finally:
-                self._stop()
+                for worker in crew:
+                    worker.stop()
                 threads.shutdown(wait=True, cancel_futures=True)
-
-    def _stop(self) -> None:
-        with self._lock:
-            self._stopped = True
-            for process in self._running:
-                process.kill()
-
-    def _convert(self, job: Mapping[str, Any], progress: BytesRead | None) -> Outcome:
-        begun, died = time.time(), ""
-        for attempt in range(1, self._attempts + 1):
-            if self._stopped:
-                break
-            with tempfile.TemporaryFile() as errors:
-                outcome, code = self._attempt(job, progress, begun if attempt > 1 else None, errors)
-                if outcome is not None:
-                    outcome.attempts = attempt
-                    return outcome
-                died = f"Its process ended with code {code}{_last_line(errors)}"
-        return Outcome(job["in_stream"], FAILED, error=died or "It was not begun", attempts=self._attempts)
-
-    def _attempt(
-        self, job: Mapping[str, Any], progress: BytesRead | None, since: float | None, errors: Any
-    ) -> tuple[Outcome | None, int]:
-        """Return the outcome, None when the process died, and its exit code."""
-        with self._lock:
-            if self._stopped:
-                return None, 0
-            process = subprocess.Popen(
-                [sys.executable, "-m", "sapwood.fileio.raw.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            )
-            self._running.add(process)
-        outcome = None
-        try:
-            with process:
-                _order(process, json.dumps({"job": job, "since": since}))
-                for line in process.stdout or ():
-                    message = _message(line)
-                    if "outcome" in message:
-                        outcome = Outcome(**message["outcome"])
-                    elif progress is not None and "read" in message:
-                        progress(job["in_stream"], message["read"], message["of"])
-                if outcome is not None:
-                    process.kill()  # it may hang in what a decoder left behind
-        finally:
-            with self._lock:
-                self._running.discard(process)
-        return outcome, process.returncode
-
-
-def _order(process: subprocess.Popen[str], text: str) -> None:
-    try:
-        if process.stdin is not None:
-            process.stdin.write(text + "\n")
-            process.stdin.flush()
-    except BrokenPipeError:
-        pass  # it died already, which its exit code will tell
-
-
-def _message(line: str) -> dict[str, Any]:
-    try:
-        message = json.loads(line)
-    except ValueError:  # cut by the end of the process
-        return {}
-    return message if isinstance(message, dict) else {}
-
-
-def _last_line(errors: Any) -> str:
-    errors.seek(0, 2)
-    errors.seek(max(0, errors.tell() - _STDERR_BYTES))
-    lines = [line for line in errors.read().decode(errors="replace").splitlines() if line.strip()]
-    return f": {lines[-1].strip()}" if lines else ""
+                for worker in crew:
+                    worker.close()
 
 
 class DaskCluster:

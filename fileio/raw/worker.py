@@ -1,8 +1,8 @@
-"""The process of one conversion: ``python -m sapwood.fileio.raw.worker`` gets a job, tells how it goes.
+"""A process that converts: ``python -m sapwood.fileio.raw.worker`` gets jobs, tells how they go.
 
-Its input is one line of JSON, then stays open: when it ends, the process that wants the conversion is
-gone, and so is this one. Its output is lines of JSON: ``{"read": bytes, "of": bytes}`` now and then,
-``{"outcome": {...}}`` at the end.
+Its input is lines of JSON, a job each. When the input ends it ends too, whatever it is at: the process
+that wants the conversions is gone, or has no more. Its output is lines of JSON: ``{"read": bytes, "of":
+bytes}`` now and then, ``{"outcome": {...}}`` when a job has ended.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import queue
 import sys
 import threading
 import time
@@ -23,25 +24,32 @@ _EVERY_S = 0.1
 
 
 def main() -> None:
-    """Do the conversion that the first line of the input describes."""
-    order = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with, args=(sys.stdin,), daemon=True).start()
+    """Do the conversions that the lines of the input describe."""
+    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(sys.stdin, orders), daemon=True).start()
     output, sys.stdout = sys.stdout, sys.stderr  # what decoders print is no message
-    due = 0.0
-
-    def progress(in_stream: str, read: int, of: int) -> None:
-        nonlocal due
-        if time.monotonic() >= due:
-            due = time.monotonic() + _EVERY_S
-            _tell(output, {"read": read, "of": of})
-
-    outcome = run_job(order["job"], progress, order["since"])
-    _tell(output, {"outcome": dataclasses.asdict(outcome)})
+    while True:
+        order = json.loads(orders.get())
+        outcome = run_job(order["job"], _Progress(output), order["since"])
+        _tell(output, {"outcome": dataclasses.asdict(outcome)})
 
 
-def _end_with(parent: TextIO) -> None:
-    parent.read()
-    os._exit(1)
+class _Progress:
+    """Tells how far a conversion is, not too often."""
+
+    def __init__(self, output: TextIO) -> None:
+        self._output, self._due = output, 0.0
+
+    def __call__(self, in_stream: str, read: int, of: int) -> None:
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + _EVERY_S
+            _tell(self._output, {"read": read, "of": of})
+
+
+def _listen(parent: TextIO, orders: queue.SimpleQueue[str]) -> None:
+    for line in parent:
+        orders.put(line)
+    os._exit(0)
 
 
 def _tell(output: TextIO, message: dict[str, Any]) -> None:
