@@ -32,15 +32,18 @@ from sapwood.streams import Frame, FrameBatch
 __all__ = ["BatchRecorder"]
 
 QUEUE_BYTES = 64 << 20
+_LEAST = 64 << 10  # payload bytes that are worth waking the writer thread
 _MOST_WAITING = 1024  # batches that a format may hold back before it is flushed
 
 
 class BatchRecorder(RecorderBase):
     """Writes frames to the files of a recording, in a thread of its own.
 
-    A frame is *accepted* when it is in the queue, *written* when the system has it (after a second
-    at the latest, or when `flush` or `wait` ask for it), *durable* when it was synced. Bytes of
-    these are bytes of payload; `total_size` and `current_size` are those of the files.
+    A frame is *accepted* when it is in the queue, *written* when the system has it (when `flush` or
+    `wait` ask for it, else after `period_s` in the queue and as long in the format at the latest),
+    *durable* when it was synced. Bytes of these are bytes of payload; `total_size` and
+    `current_size` are those of the files. `buffer_size` bytes are gathered before the thread is
+    woken, 64 KiB at least.
 
     Parameters
     ----------
@@ -80,6 +83,8 @@ class BatchRecorder(RecorderBase):
     def _reset(self) -> None:
         super()._reset()
         self._inbox.clear()
+        self._idle = False  # the writer thread sleeps until something comes
+        self._fitting = -1  # size of frames known to fit
         self._in_hand = 0  # memory of what the writer thread took out and has not written yet
         self._stop = self._flushing = self._stalled = self._pressed = False
         self._untold = None
@@ -173,10 +178,11 @@ class BatchRecorder(RecorderBase):
             self.drop("empty", 1, 0, source)
             return
         with self._lock:
-            if self._state == RECORDING:
+            if size != self._fitting and self._state == RECORDING:
                 unfit = self.format.unfit(np.array([size]))
                 if unfit is not None and unfit.any():
                     self._refuse_unfit(1, size, source)
+                self._fitting = size
             source.count += 1
             if self._admit(1, size, size + FRAME_COST):
                 self._inbox.add_frame(frame, source.forced, source.config)
@@ -261,12 +267,13 @@ class BatchRecorder(RecorderBase):
 
     def _accepted(self, frames: int, nbytes: int) -> None:
         self._tally.accept(frames, nbytes)
-        if self._due_bytes():
+        if self._idle or self._due_bytes():
+            self._idle = False
             self._work.notify()
 
     def _due_bytes(self) -> bool:
         """Tell whether enough is in the queue to be written."""
-        return self._inbox.cost > 0 and self._inbox.nbytes >= min(self._buffer_size, self._queue_bytes // 4)
+        return self._inbox.nbytes >= min(max(self._buffer_size, _LEAST), self._queue_bytes // 4)
 
     def _after_offer(self) -> None:
         if self._targets:
@@ -324,6 +331,7 @@ class BatchRecorder(RecorderBase):
                 parts.write(load, self._max_size)
                 unsynced += load.batch.nbytes
                 self._made_room(cost_of(load.batch))
+            self._made_room(self._in_hand)  # what joining frames has saved
             if self._given_up():
                 continue
             if stop:
@@ -350,6 +358,7 @@ class BatchRecorder(RecorderBase):
                 late = left is not None and left <= 0
                 if late:
                     break
+                self._idle = left is None
                 self._work.wait(left)
             flushing, self._flushing, self._pressed = self._flushing or late, False, False
             self._in_hand = 0 if self._discard else self._inbox.cost

@@ -16,6 +16,7 @@ __all__ = ["FRAME_COST", "Inbox", "Load", "cost_of", "pieces_of"]
 
 FRAME_COST = 256  # bytes that a single frame takes beside its payload, about
 _ROW_COST = 32  # the same for a frame of a batch
+_JOINED = 1 << 20  # payload bytes of small batches that are joined
 
 
 class Load(NamedTuple):
@@ -68,18 +69,20 @@ class Inbox:
         self.cost += cost_of(batch)
 
     def take(self) -> list[Load]:
-        """Return everything inside, single frames gathered into batches."""
+        """Return everything inside; single frames and small batches are joined."""
         loads: list[Load] = []
-        singles: list[_Single] = []
+        run: list[_Single | Load] = []
+        size = 0
         for entry in self._entries:
-            if isinstance(entry, Load):
-                _gather(singles, loads)
-                loads.append(entry)
-            else:
-                if singles and singles[0].config != entry.config:
-                    _gather(singles, loads)
-                singles.append(entry)
-        _gather(singles, loads)
+            kind = type(entry), entry.config
+            nbytes = entry.batch.nbytes if isinstance(entry, Load) else entry.frame.size
+            if run and (kind != (type(run[0]), run[0].config) or size + nbytes > _JOINED):
+                loads.append(_joined(run))
+                run, size = [], 0
+            run.append(entry)
+            size += nbytes
+        if run:
+            loads.append(_joined(run))
         self.clear()
         return loads
 
@@ -101,14 +104,15 @@ def cost_of(batch: FrameBatch) -> int:
     return batch.nbytes + _ROW_COST * len(batch)
 
 
-def _gather(singles: list[_Single], loads: list[Load]) -> None:
-    """Move frames, as one batch, to the end of `loads`."""
-    if not singles:
-        return
+def _joined(run: list[_Single | Load]) -> Load:
+    """Return entries of one kind as one load; one batch alone is not copied."""
+    batches = [entry.batch for entry in run if isinstance(entry, Load)]
+    if batches:
+        return Load(batches[0] if len(batches) == 1 else FrameBatch.concat(batches), run[0].config)
+    singles = [entry for entry in run if isinstance(entry, _Single)]
     batch = FrameBatch.gather([single.frame for single in singles])
     batch = batch.replace(
         channel=np.array([single.channel for single in singles], np.uint8),
         time=np.array([single.time for single in singles], np.int64),
     )
-    loads.append(Load(batch, singles[0].config))
-    singles.clear()
+    return Load(batch, run[0].config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Protocol
 
 from sapwood.fileio.filelayer import FileLayer
@@ -25,6 +26,15 @@ class FrameWriter(Protocol):
     def close(self) -> None:
         """Complete the file."""
         ...
+
+    def forsake(self) -> None:
+        """Do nothing with the file any more, not even by itself."""
+        ...
+
+
+def _keep_for_ever(thing: object) -> None:
+    """Let the collector never have `thing`, also not when the interpreter ends."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
 class LibraryFile:
@@ -73,6 +83,7 @@ class LibraryFile:
     def close(self) -> None:
         """Complete the file and bring it to the disk."""
         self._sound = False
+        self._writer.flush()
         self._writer.close()
         self._sound = True
         self.frames = self._taken
@@ -82,12 +93,22 @@ class LibraryFile:
             self._release()
 
     def abort(self) -> None:
-        """Close the file with everything that it was given, as far as that is possible."""
+        """Close the file with everything that it was given.
+
+        After a failure it is left open until the program ends: HDF5 crashes, then or when its
+        objects are collected, where it closes a file that it could not write.
+        """
         try:
-            self._writer.close()
             if self._sound:
+                self._sound = False
+                self._writer.flush()
+                self._writer.close()
                 self.frames = self._taken
+                self._sound = True
         finally:
+            if not self._sound:
+                _keep_for_ever(self._writer)
+                self._writer.forsake()
             self._release()
 
     def _release(self) -> None:

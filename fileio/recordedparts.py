@@ -197,6 +197,10 @@ class RecordedParts:
         file = self.file
         try:
             end()
+        except BaseException:
+            with contextlib.suppress(Exception):  # the error that matters is the first one
+                file.abort()
+            raise
         finally:
             self.note()
             self._closed_bytes, self._file = file.nbytes, None

@@ -83,11 +83,11 @@ class IcfFile:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the file, with those on their way."""
+        """Bytes of the file, with those on their way and the end of the present bunch."""
         writer = self._writer
         stored, nbytes = writer.stored
         waiting = writer.data_counter - stored
-        if not waiting or not self._open:
+        if not self._open:
             return nbytes
         return writer.filesize + CHUNK.size * waiting + (TRAILER.size if writer.version else 0)
 

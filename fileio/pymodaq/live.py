@@ -128,3 +128,7 @@ class _Points:
 
     def close(self) -> None:
         self._saver.close_file()
+
+    def forsake(self) -> None:
+        """End the timed flush."""
+        self._saver.shared.forsake()

@@ -297,6 +297,15 @@ class SharedFile:
         self._left.append(None)
         self._wake.set()
 
+    def forsake(self) -> None:
+        """Never touch the file again, for a disk that failed; whoever calls keeps the handle from collection."""
+        with _LOCK:
+            self.closing.set()
+            if _open.get(self.key) is self:
+                del _open[self.key]
+        self.closed.set()
+        self._wake.set()
+
     def _keep_flushing(self) -> None:
         """Flush from time to time until the file is closed."""
         while not self.closed.is_set():

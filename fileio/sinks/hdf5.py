@@ -13,11 +13,13 @@ from sapwood.errors import FileError
 from sapwood.fileio.formats import MAGIC, NO, Format, PathLike, Report
 from sapwood.fileio.hdf5 import SIGNATURE, glance, h5py, open_h5
 from sapwood.fileio.hdf5columns import MARK, VERSION, Hdf5ColumnsReader, recover_columns, verify_columns
+from sapwood.fileio.sinks.growing import GrowingRows
 from sapwood.fileio.table import FRAMES, ColumnInfo, Table, TableInfo
 
 __all__ = ["HDF5", "Hdf5Format", "Hdf5Sink"]
 
 _CHUNK_BYTES = 1 << 20
+_LIVE_CHUNK_BYTES = 64 << 10  # of columns with a value a row, so that short recordings are small
 _AXES = ("time", "timestamp")
 
 
@@ -50,6 +52,8 @@ class Hdf5Sink:
         self._file = open_h5(path, "w", libver=("v110", "v110") if live else None)
         self._tables = {info.name: info for info in tables}
         self._filled: dict[str, int] = {}  # rows or values written, by path of the dataset
+        self._growing: dict[str, GrowingRows] = {}  # those of a live file, by path
+        self._bounds: dict[str, str] = {}  # paths of ragged columns -> of their bounds
         try:
             self._file.attrs[MARK] = VERSION
             self._file.attrs["NX_class"] = "NXroot"
@@ -71,6 +75,7 @@ class Hdf5Sink:
                 bounds = "offset" if len(ragged) == 1 else f"{name}_offset"
                 made.attrs["ragged"] = bounds
                 self._dataset(group, bounds, ColumnInfo(np.dtype("i8")), info.rows + 1)
+                self._bounds[f"{info.name}/{name}"] = f"{info.name}/{bounds}"
                 self._put(f"{info.name}/{bounds}", np.zeros(1, np.int64))
         _plottable(self._file, group, info)
 
@@ -79,15 +84,20 @@ class Hdf5Sink:
         if not self._live and self._compression is None:
             return group.create_dataset(name, (count, *column.shape), dtype)
         size = max(int(dtype.itemsize * np.prod(column.shape, dtype=np.int64)), 1)
+        scalar = self._live and column.values is None and not column.shape
+        nbytes = _LIVE_CHUNK_BYTES if scalar else _CHUNK_BYTES
         filters = {"compression": self._compression, "shuffle": True} if self._compression else {}
-        return group.create_dataset(
+        made = group.create_dataset(
             name,
             (0 if self._live else count, *column.shape),
             dtype,
-            chunks=(max(_CHUNK_BYTES // size, 1), *column.shape),
+            chunks=(max(nbytes // size, 1), *column.shape),
             maxshape=(None, *column.shape),
             **filters,
         )
+        if self._live:
+            self._growing[f"{group.name.strip('/')}/{name}"] = GrowingRows(made)
+        return made
 
     def write(self, table: Table) -> None:
         """Append the rows of `table`.
@@ -101,34 +111,43 @@ class Hdf5Sink:
         if info is None or info.columns.keys() != table.columns.keys():
             raise FileError(f"Table {table.name} was not announced", file=self._path, seen=list(table))
         for name, column in table.columns.items():
-            dataset = self._file[table.name][name]
             if not self._live and not self._filled.get(f"{table.name}/{name}"):
+                dataset = self._file[table.name][name]
                 facts = {key: value for key, value in column.attributes.items() if key != "ragged"}
                 dataset.attrs.update({**({"units": column.unit} if column.unit else {}), **facts})
             if column.size is not None:
                 before = self._filled.get(f"{table.name}/{name}", 0)
                 ends = np.cumsum(column.size, dtype=np.int64) + before
                 self._put(f"{table.name}/{name}", column.dense())
-                self._put(f"{table.name}/{dataset.attrs['ragged']}", ends)
+                self._put(self._bounds[f"{table.name}/{name}"], ends)
             else:
                 self._put(f"{table.name}/{name}", column.values)
 
     def _put(self, place: str, values: NDArray[Any]) -> None:
-        dataset, begin = self._file[place], self._filled.get(place, 0)
+        begin = self._filled.get(place, 0)
         end = begin + len(values)
+        values = np.char.encode(values, "utf-8") if values.dtype.kind == "U" else values
         if self._live:
-            dataset.resize(end, axis=0)
-        elif end > len(dataset):
+            self._growing[place].append(values)
+            self._filled[place] = end
+            return
+        dataset = self._file[place]
+        if end > len(dataset):
             raise FileError(
                 f"More rows than announced for {place}", file=self._path, expected=len(dataset), seen=end
             )
         if len(values):
-            dataset[begin:end] = np.char.encode(values, "utf-8") if values.dtype.kind == "U" else values
+            dataset[begin:end] = values
         self._filled[place] = end
 
     def sync(self) -> None:
         """Hand everything written so far to the system; a live file also to its readers."""
+        self._commit()
         self._file.flush()
+
+    def _commit(self) -> None:
+        for rows in self._growing.values():
+            rows.flush()
 
     def close(self) -> None:
         """Complete the file.
@@ -148,7 +167,10 @@ class Hdf5Sink:
                     expected=len(self._file[place]),
                     seen=filled,
                 )
-        self._file.close()
+        try:
+            self._commit()
+        finally:
+            self._file.close()
 
     def abort(self) -> None:
         """Close the file as it is."""

@@ -58,3 +58,6 @@ class _Rows:
 
     def close(self) -> None:
         self._sink.close()
+
+    def forsake(self) -> None:
+        """Nothing happens by itself."""
