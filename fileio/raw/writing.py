@@ -121,7 +121,9 @@ class Outputs:
             if len(found) > 1:
                 raise OutputAmbiguous(f"The output {file} stands for several files", seen=found)
             if found and not self._overwrite:
-                raise RecordingExists(f"file {found[0]} exists. Use option overwrite to proceed.")
+                raise RecordingExists(
+                    f"file {found[0]} exists. Use option overwrite to proceed.", file=found[0]
+                )
 
     def write(self, buffers: Iterable[RawBuffer]) -> None:
         """Write the rows of buffers and empty them."""
