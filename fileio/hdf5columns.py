@@ -74,7 +74,7 @@ class Hdf5ColumnsReader(Reader):
         """Return ``format, file, tables {name: rows}, bytes``."""
         return {
             "format": "hdf5",
-            "file": self._path,
+            "file": os.path.basename(self._path),
             "tables": {name: group.rows for name, group in self._groups.items()},
             "bytes": os.path.getsize(self._path),
         }

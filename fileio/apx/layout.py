@@ -162,20 +162,7 @@ class HitLayout:
         names
             All columns when left out.
         """
-        made: dict[str, NDArray[Any]] = {}
-
-        def get(name: str) -> NDArray[Any]:
-            if name not in made:
-                column = self.by_name[name]
-                if column.bits is not None:
-                    bits = _bits(data, *column.bits, np.dtype(column.dtype))
-                    made[name] = bits.byteswap() if column.little else bits
-                elif column.derive is not None:
-                    made[name] = np.asarray(column.derive(get)).astype(column.dtype, copy=False)
-                else:
-                    made[name] = host[column.host]
-            return made[name]
-
+        get = _Arrays(self, data, host)
         return {name: get(name) for name in self.select(names)}
 
     def dtype(self, names: Sequence[str] | None = None, order: str = "u1") -> np.dtype[Any]:
@@ -183,6 +170,32 @@ class HitLayout:
         chosen = [self.by_name[name] for name in self.select(names)]
         fields = [(one.name, order if one.host == Order else one.dtype) for one in chosen]
         return np.dtype([(name, f"<{kind}") for name, kind in fields])
+
+
+class _Arrays:
+    """Columns of many hits, made when they are asked for.
+
+    An object and no closure: one that refers to itself keeps its arrays until the garbage collector
+    comes by.
+    """
+
+    def __init__(self, layout: HitLayout, data: NDArray[np.uint8], host: Mapping[str, NDArray[Any]]) -> None:
+        self.layout, self.data, self.host = layout, data, host
+        self.made: dict[str, NDArray[Any]] = {}
+
+    def __call__(self, name: str) -> NDArray[Any]:
+        """Return a column."""
+        if name not in self.made:
+            self.made[name] = self._make(self.layout.by_name[name])
+        return self.made[name]
+
+    def _make(self, column: HitColumn) -> NDArray[Any]:
+        if column.bits is not None:
+            bits = _bits(self.data, *column.bits, np.dtype(column.dtype))
+            return bits.byteswap() if column.little else bits
+        if column.derive is not None:
+            return np.asarray(column.derive(self)).astype(column.dtype, copy=False)
+        return self.host[column.host]
 
 
 def _bits(data: NDArray[np.uint8], first: int, last: int, dtype: np.dtype[Any]) -> NDArray[Any]:

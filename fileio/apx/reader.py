@@ -26,7 +26,7 @@ __all__ = ["HITS", "READOUTS", "ApxReader", "Summary"]
 
 HITS, READOUTS = "hits", "readouts"
 _LATEST = np.uint64(np.iinfo(np.int64).max)  # times of frames are signed
-_SCANNED = 4 << 20  # bytes of the file decoded together for the summary
+_DECODED = 4 << 20  # bytes of the file decoded together: working arrays are many times as large
 _ORDERS = 256  # hits of a readout whose numbers fit one byte
 
 
@@ -270,6 +270,7 @@ class ApxReader(Reader):
         FileError
             For a name that is none of the tables, or when the file is cut while it is read.
         """
+        nbytes = min(nbytes, _DECODED)
         makers = {HITS: self._hit_tables, READOUTS: self._readout_tables, FRAMES: self._frame_tables}
         if table not in makers or (table == HITS and self.layout is None):
             names = [name for name in makers if name != HITS or self.layout is not None]
@@ -329,9 +330,9 @@ class ApxReader(Reader):
         summary = Summary()
         last: Hits | None = None
         pairs = (
-            self.decoded(_SCANNED)
+            self.decoded(_DECODED)
             if self.layout is not None
-            else ((records, None) for records in self.records(_SCANNED))
+            else ((records, None) for records in self.records(_DECODED))
         )
         for records, hits in pairs:
             summary.readouts += len(records)

@@ -74,12 +74,16 @@ class Records:
 
 
 def walk_file(file: MappedFile, begin: int, nbytes: int = CHUNK_BYTES) -> Iterator[Records]:
-    """Yield the readouts from byte `begin` on, of about `nbytes` of the file at a time."""
+    """Yield the readouts from byte `begin` on, of about `nbytes` of the file at a time.
+
+    When the next ones are asked for, the pages of the former are released.
+    """
     end = file.size
     while begin < end:
         file.check()
         found = walk(file.data, begin, min(begin + nbytes, end))
         yield found
+        file.release(begin, found.end)
         begin = found.end
 
 

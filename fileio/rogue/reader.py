@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -189,7 +190,8 @@ class _ChainReader(Reader):
         Returns
         -------
         dict
-            ``format, parts [{file, frames, payload_bytes, torn_bytes}], frames, payload_bytes,
+            ``format, file, tables {name: rows}, parts [{file, frames, payload_bytes, torn_bytes}],
+            frames, payload_bytes,
             channels {n: {frames, payload_bytes}}, error_frames, config, torn_bytes``. All records
             count as frames, those of the configuration too; ``config`` is the configuration at
             the end of the recording, or None.
@@ -198,6 +200,8 @@ class _ChainReader(Reader):
         parts = summary.parts
         return {
             "format": self.format,
+            "file": os.path.basename(parts[0].file),
+            "tables": {table.name: table.rows for table in self.tables()},
             "parts": [part.info() for part in parts],
             "frames": sum(part.frames for part in parts),
             "payload_bytes": sum(part.payload_bytes for part in parts),

@@ -47,7 +47,7 @@ class SlowSignalReader(Reader):
         about = ("CLASS", "VERSION", "TITLE", "NROWS")
         return {
             "format": SLOW_SIGNAL.name,
-            "file": self._reader.filename,
+            "file": os.path.basename(self._reader.filename),
             "tables": {name: len(self._reader.table(name)) for name in self._reader.table_names},
             "bytes": os.path.getsize(self._reader.filename),
             "attributes": {

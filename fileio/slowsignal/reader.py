@@ -288,7 +288,8 @@ class SSDataReader:
         self._check_open()
         found = {READOUT.name: self._readouts, TELESCOPE.name: self._telescope}.get(name)
         if found is None:
-            raise FormatError(f"The file has no table {name!r}", file=self.filename)
+            expected = f"{READOUT.name} or {TELESCOPE.name}"
+            raise FormatError(f"There is no table {name!r}", file=self.filename, expected=expected)
         return found
 
     @property

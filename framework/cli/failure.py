@@ -12,7 +12,7 @@ import click
 
 from sapwood.errors import FileError, SapwoodError
 
-__all__ = ["Damaged", "FailingGroup", "Failure", "Unreadable", "one_line", "unreadable"]
+__all__ = ["Damaged", "FailingGroup", "Failure", "Interrupted", "Unreadable", "one_line", "unreadable"]
 
 
 class Failure(click.ClickException):
@@ -38,6 +38,12 @@ class Unreadable(Failure):
     """A file cannot be read."""
 
     exit_code = 4
+
+
+class Interrupted(Failure):
+    """Ctrl-C ended the command; the code is the one that shells expect."""
+
+    exit_code = 130
 
 
 def one_line(text: object) -> str:

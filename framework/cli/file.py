@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from sapwood.cli.dumping import print_record, print_row, record_facts, records, rows
-from sapwood.cli.failure import Damaged, Failure, Unreadable, one_line, unreadable
+from sapwood.cli.failure import Damaged, Failure, Interrupted, Unreadable, one_line, unreadable
 from sapwood.cli.filefacts import print_info, print_report
 from sapwood.cli.output import console, human_bytes, human_count, json_line, json_option, print_json
+from sapwood.cli.signals import noted_interrupt
 from sapwood.errors import FileError
 
 if TYPE_CHECKING:
@@ -249,7 +250,7 @@ def convert(src: str, dst: str, as_json: bool, **options: Any) -> None:
     """Write the recording SRC as DST; the ending of DST says in which format.
 
     DST appears under its name when it is complete. A damaged SRC gives what is whole in it, and exit
-    code 3.
+    code 3. Ctrl-C leaves no DST, and exit code 130.
     """
     from sapwood.errors import FormatError
     from sapwood.fileio.registry import by_ending
@@ -286,8 +287,17 @@ def _convert(
     name, given = options["format_"], _given(options["single"], options["config_channel"])
 
     def attempt(reading: dict[str, Any]) -> int:
-        with _bar(quiet) as progress:
-            return convert_file(src, dst, name, progress, **writing, **reading)
+        with _bar(quiet) as show, noted_interrupt() as check:
+
+            def progress(done: int, total: int) -> None:
+                check()
+                if show is not None:
+                    show(done, total)
+
+            try:
+                return convert_file(src, dst, name, progress, **writing, **reading)
+            except KeyboardInterrupt:
+                raise Interrupted(f"Interrupted: {dst} was not written") from None
 
     try:
         return attempt(given), ()

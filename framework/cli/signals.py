@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["StopRequest", "stop_request"]
+__all__ = ["StopRequest", "noted_interrupt", "stop_request"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 CHECK_S = 0.05  # how often a condition is looked at
@@ -93,3 +93,30 @@ def stop_request() -> Iterator[StopRequest]:
         for number, handler in before.items():
             signal.signal(number, handler)
         request.close()
+
+
+@contextmanager
+def noted_interrupt() -> Iterator[Callable[[], None]]:
+    """Let Ctrl-C raise `KeyboardInterrupt` at once, and give what raises it if that was lost.
+
+    The interpreter drops an exception that comes while it runs a callback of the garbage collector.
+    """
+    noted = False
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        nonlocal noted
+        noted = True
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if noted:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield check
+        return
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
