@@ -103,7 +103,7 @@ class DaskCluster:
         try:
             begun = time.time()
             futures = {client.submit(run_job, job, since=begun, pure=False): job for job in jobs}
-            for future in distributed.as_completed(list(futures)):
+            for future in distributed.as_completed(list(futures), loop=client.loop):
                 yield _outcome(future, futures[future])
         finally:
             client.cancel(list(futures))
