@@ -65,6 +65,9 @@ class FCIOConfig:
             raise FormatError(
                 "The configuration is wrong", expected=f"0..{MAX_SAMPLES} samples", seen=facts["nsamples"]
             )
+        cards = [facts[name] for name in ("mastercards", "triggercards", "adccards")]
+        if not 0 <= min(cards) <= max(cards) <= MAX_TRACES:
+            raise FormatError("The configuration is wrong", expected=f"0..{MAX_TRACES} cards", seen=cards)
         tracemap = np.zeros(traces, np.uint32)
         if len(layout.begin) > 10:
             words = data[layout.begin[10] : layout.begin[10] + layout.size[10] // 4 * 4].view("<u4")[:traces]
