@@ -529,7 +529,7 @@ def test_pymodaq_files_have_values_curves_and_images(
     assert data.values.shape == (5, *(shape or (1,)))
     assert data.values[0].tobytes() == bytes(range(size))
     assert data.unit == "counts"
-    axis = next(name for name in table if name.startswith("Axis") or name.startswith("EnlAxis"))
+    axis = next(name for name in table if name.startswith(("Axis", "EnlAxis")))
     assert table[axis].values[:3].tolist() == [1.0, 2.0, 3.0]
     assert "/RawData/Detector000/Configuration" in nodes
 

@@ -54,6 +54,7 @@ def test_these_are_all_examples() -> None:
         "operator_root",
         "read_with_numpy",
         "remote_runs",
+        "recorders_root",
         "scan_root",
         "rogue_board",
         "wire_root",

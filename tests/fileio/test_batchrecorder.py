@@ -208,7 +208,7 @@ def test_whatever_a_format_raises_is_a_fault(call, error, new, memory, tmp_path)
     recorder.flush()
     memory.fails[call] = error
     recorder.write_frame(Frame(b"34"), source)
-    with pytest.raises(RecorderFault, match="full|odd|bad") as caught:
+    with pytest.raises(RecorderFault, match=r"full|odd|bad") as caught:
         recorder.close()
     assert caught.value.errno == getattr(error, "errno", None)
     assert recorder.state == "Closed"
