@@ -37,6 +37,7 @@ def build_raw(
     db_dict: Mapping[str, Any] | None = None,
     *,
     n_max_rows: float = _INF,
+    timezone: str | None = None,
     progress: Callable[[int, int | None], object] | None = None,
     **kwargs: Any,
 ) -> Summary:
@@ -69,6 +70,8 @@ def build_raw(
         Databases for ``proc_spec``, by ``out_name`` or by group.
     n_max_rows
         Rows to write, of all tables together: what `n_max` is in LEGEND's software.
+    timezone
+        See `get_streamer`.
     progress
         Called with the bytes read so far, and the bytes in all if they are known.
     kwargs
@@ -103,7 +106,7 @@ def build_raw(
     begin = time.perf_counter()
     with Outputs(overwrite, hdf5_settings, db_dict) as outputs:
         for number, stream in enumerate(streams):
-            streamer = get_streamer(stream, in_stream_type, compass_config_file)
+            streamer = get_streamer(stream, in_stream_type, compass_config_file, timezone)
             own = None if library is None else library.copy()
             summary.add(
                 _convert(

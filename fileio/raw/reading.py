@@ -20,12 +20,13 @@ def read_raw(
     tables: Sequence[str] | None = None,
     buffer_size: int = 8192,
     compass_config_file: Any = None,
+    timezone: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the tables of a stream, some rows at a time.
 
     Parameters
     ----------
-    in_stream, in_stream_type, compass_config_file
+    in_stream, in_stream_type, compass_config_file, timezone
         See `get_streamer`.
     tables
         Names of the tables wanted, such as ``FCEvent``; all by default.
@@ -45,7 +46,7 @@ def read_raw(
     FormatError
         When the beginning of the stream is damaged.
     """
-    streamer = get_streamer(in_stream, in_stream_type, compass_config_file)
+    streamer = get_streamer(in_stream, in_stream_type, compass_config_file, timezone)
     library = _Chosen({"*": {"{name}": {"key_list": ["*"]}}})
     library.tables = tables
     chunk = streamer.open_stream(input_path(in_stream), library, buffer_size)

@@ -97,7 +97,7 @@ _types: dict[str, StreamType] = {
     for one in (
         StreamType("FlashCam", _driven("fcio.stream:FCIOStream"), _is_fcio, ("fcio",)),
         StreamType("ORCA", _driven("orca.stream:OrcaStream"), _is_orca, ("orca",)),
-        StreamType("LlamaDaq", _driven("llama.stream:LlamaStream"), _is_llama),
+        StreamType("LlamaDaq", _driven("llama.stream:LlamaStream"), _is_llama, (), ("timezone",)),
         StreamType("Compass", _compass, _is_compass, ("bin", "BIN"), ("compass_config_file",)),
     )
 }
@@ -163,7 +163,10 @@ def stream_type_of(in_stream: Any, compass_config_file: Any = None) -> str:
 
 
 def get_streamer(
-    in_stream: Any, in_stream_type: str | None = None, compass_config_file: Any = None
+    in_stream: Any,
+    in_stream_type: str | None = None,
+    compass_config_file: Any = None,
+    timezone: str | None = None,
 ) -> DataStreamer:
     """Return a streamer for a stream, not open yet.
 
@@ -176,6 +179,8 @@ def get_streamer(
         ``ORCA``, ``FlashCam``, ``LlamaDaq``, ``Compass`` or a registered one; found out by default.
     compass_config_file
         The settings that CoMPASS saved.
+    timezone
+        Where the clock hung that named files of llamaDAQ, such as ``Europe/Rome``; UTC by default.
 
     Raises
     ------
@@ -199,7 +204,7 @@ def get_streamer(
             expected=", ".join(_types),
             hint=f"Did you mean: {', '.join(near)}?" if near else None,
         )
-    given = {"compass_config_file": compass_config_file}
+    given = {"compass_config_file": compass_config_file, "timezone": timezone}
     return kind.streamer(**{name: given[name] for name in kind.options if given.get(name) is not None})
 
 
@@ -212,17 +217,18 @@ def open_stream(
     chunk_mode: str = "any_full",
     out_stream: str = "",
     compass_config_file: Any = None,
+    timezone: str | None = None,
 ) -> Iterator[tuple[DataStreamer, list[RawBuffer]]]:
     """Open a stream; give the streamer and the buffers with rows of the header; close it at the end.
 
     Parameters
     ----------
-    in_stream, in_stream_type, compass_config_file
+    in_stream, in_stream_type, compass_config_file, timezone
         See `get_streamer`.
     rb_lib, buffer_size, chunk_mode, out_stream
         See `DataStreamer.open_stream`.
     """
-    streamer = get_streamer(in_stream, in_stream_type, compass_config_file)
+    streamer = get_streamer(in_stream, in_stream_type, compass_config_file, timezone)
     header = streamer.open_stream(input_path(in_stream), rb_lib, buffer_size, chunk_mode, out_stream)
     try:
         yield streamer, header

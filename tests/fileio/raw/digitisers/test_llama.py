@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from sapwood.errors import FormatError
+from sapwood.fileio import lh5
+from sapwood.fileio.raw import build_raw, open_stream, read_raw
 from sapwood.fileio.raw.llama.eventdecoder import NO_SENSE
 from sapwood.fileio.raw.llama.starttime import start_time
 
@@ -248,3 +250,13 @@ def test_a_decoder_alone_keeps_bad_packets(llama: Any) -> None:
     assert buffers[0].loc == 1
     assert decoder.garbage.table["packet_id"].nda.tolist() == list(range(6))
     assert set(decoder.garbage.table["garbage_code"].nda.tolist()) == {NO_SENSE}
+
+
+def test_the_time_zone_is_an_argument_of_everything_that_opens_streams(llama: Any) -> None:
+    path = llama.write([llama.channel()], [llama.event(0, 0)])
+    build_raw(path, timezone="Asia/Tokyo")
+    assert lh5.read("LLAMAEvent/unixtime", str(path.with_suffix(".lh5"))).nda[0] == 1704164645 - 9 * 3600
+    for chunk in read_raw(path, timezone="Asia/Tokyo", tables=["LLAMAEvent"]):
+        assert chunk["LLAMAEvent"]["unixtime"].nda[0] == 1704164645 - 9 * 3600
+    with open_stream(path, timezone="Asia/Tokyo") as (_, header):
+        assert header[0].lgdo["initial_timestamp"].value == 1704164645 - 9 * 3600
