@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,13 @@ import pytest
 
 import sapwood.fileio as fileio
 from sapwood.fileio import registry
+from sapwood.fileio.sinks.npz import NpzSink
+from sapwood.streams import FrameBatch
 
-KEYS = ["format", "parts", "frames", "payload_bytes", "channels", "error_frames", "config", "torn_bytes"]
+KEYS = [
+    "format", "file", "tables", "parts", "frames", "payload_bytes", "channels", "error_frames", "config",
+    "torn_bytes",
+]  # fmt: skip
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "golden" / "rogue"
 
 
@@ -328,3 +336,84 @@ def test_recover_saves_what_is_whole(sapwood: Callable[..., Any], golden_rogue: 
     noise.write_bytes(bytes(range(1, 200)))
     assert sapwood("file", "recover", noise, tmp_path / "b.dat").code == 4
     assert not (tmp_path / "b.dat").exists()
+
+
+def container(path: Path) -> Path:
+    """Write a container file of 100 objects, one of them damaged."""
+    sink = fileio.create(path, protocol=0)
+    payload = np.arange(1000, dtype=np.uint8)
+    sink.write(fileio.Table.from_frames(FrameBatch(payload, np.arange(100) * 10, np.full(100, 10))))
+    sink.close()
+    data = bytearray(path.read_bytes())
+    data[data.index(bytes(range(40, 50)))] ^= 1
+    path.write_bytes(data)
+    return path
+
+
+def test_damaged_objects_are_left_out_of_a_conversion(sapwood: Callable[..., Any], tmp_path: Path) -> None:
+    source = container(tmp_path / "a.sof")
+    ran = sapwood("file", "convert", source, tmp_path / "a.npz", "--json")
+    assert (ran.code, ran.json["rows"]) == (3, 99)
+    assert "a.sof, offset" in ran.error
+    assert "1 damaged object" in ran.error
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert len(arrays["offset"]) == 100
+    assert sapwood("file", "convert", source, tmp_path / "b.dat").code == 3
+
+
+def test_a_dump_ends_where_the_damage_is(sapwood: Callable[..., Any], tmp_path: Path) -> None:
+    ran = sapwood("file", "dump", container(tmp_path / "a.sof"), "--json")
+    assert ran.code in (3, 4)  # 4 when nothing could be shown before it
+    assert "sapwood file recover" in ran.error
+
+
+def two_tables(path: Path) -> Path:
+    info = [
+        fileio.TableInfo(name, 2, {"x": fileio.ColumnInfo(np.dtype("i4"))}) for name in ("hits", "tracks")
+    ]
+    sink = fileio.create(path, tables=info)
+    for name in ("hits", "tracks"):
+        sink.write(fileio.Table(name, {"x": fileio.Column(np.array([3, 4], "i4"))}))
+    sink.close()
+    return path
+
+
+def test_several_tables_for_a_file_of_one(sapwood: Callable[..., Any], tmp_path: Path) -> None:
+    source = two_tables(tmp_path / "a.h5")
+    for ending in ("csv", "ecsv", "parquet", "arrow", "arrows"):
+        ran = sapwood("file", "convert", source, tmp_path / f"b.{ending}")
+        assert ran.code == 2
+        assert "one of hits, tracks" in ran.err
+        assert "--table" in ran.err
+    assert not list(tmp_path.glob("b.*"))
+    assert sapwood("file", "convert", source, tmp_path / "b.csv", "--table", "tracks").code == 0
+    ran = sapwood("file", "convert", source, tmp_path / "c.csv", "--table", "track")
+    assert ran.code == 2
+    assert "Did you mean: tracks" in ran.err
+    assert sapwood("file", "convert", source, tmp_path / "c.npz", "--compression", "rar").code == 2
+
+
+def test_an_interrupted_conversion_leaves_nothing(
+    sapwood: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = two_tables(tmp_path / "a.h5")
+
+    def interrupted(*_: Any) -> None:
+        with contextlib.suppress(KeyboardInterrupt):  # as a callback of the garbage collector does
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(NpzSink, "write", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    ran = sapwood("file", "convert", source, tmp_path / "b.npz")
+    assert ran.code == 130
+    assert "b.npz was not written" in ran.error
+    assert not list(tmp_path.glob("b.*"))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_many_nodes_are_a_table_for_people(sapwood: Callable[..., Any], golden_pymodaq: Path) -> None:
+    text = sapwood("file", "info", golden_pymodaq / "scan2d_h5py.h5").out
+    assert len(text.splitlines()) < 50
+    assert "told by --json" in text
+    line = next(line for line in text.splitlines() if line.strip().startswith("/RawData/Logger"))
+    assert "StringARRAY" in line
