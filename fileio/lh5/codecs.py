@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,21 +18,25 @@ from sapwood.fileio.lh5.array import Array, ArrayOfEqualSizedArrays
 from sapwood.fileio.lh5.encoded import ArrayOfEncodedEqualSizedArrays, VectorOfEncodedVectors
 from sapwood.fileio.lh5.errors import CodecError, LH5EncodeError
 from sapwood.fileio.lh5.vectors import RaggedBlock, VectorOfVectors
+from sapwood.fileio.workers import ahead
 
 __all__ = ["RadwareSigcompress", "ULEB128ZigZagDiff", "WaveformCodec", "codec_of", "decode", "encode"]
 
 Encoded = ArrayOfEncodedEqualSizedArrays | VectorOfEncodedVectors
 
-_BLOCK_SAMPLES = 1 << 18  # encoded or decoded at once: working memory is some 40 times as many bytes
 _SIZE_LIMIT = 1 << 31  # decoded samples of a row
 _EXPRESSION = re.compile(r"\s*(\w+)\s*\((.*)\)\s*", re.DOTALL)
 _DROPPED = ("datatype", "compression")
 
 
 class WaveformCodec:
-    """A codec with its parameters; `codec` is its name in files."""
+    """A codec with its parameters; `codec` is its name in files.
+
+    A thread works on about `block_samples` at once, with some 50 bytes of memory for each.
+    """
 
     codec: ClassVar[str]
+    block_samples: ClassVar[int]
 
     def facts(self) -> dict[str, Any]:
         """Return the attributes that describe this codec in a file."""
@@ -61,9 +67,10 @@ class RadwareSigcompress(WaveformCodec):
 
     codec_shift: float = 0
     codec: ClassVar[str] = "radware_sigcompress"
+    block_samples: ClassVar[int] = 1 << 19  # many rows side by side
 
     def __post_init__(self) -> None:
-        if not float(self.codec_shift).is_integer() or abs(self.codec_shift) > 1 << 32:
+        if not float(self.codec_shift).is_integer() or abs(self.codec_shift) >= 1 << 31:
             raise LH5EncodeError("The shift must be a whole number", seen=self.codec_shift)
 
     def facts(self) -> dict[str, Any]:
@@ -88,6 +95,7 @@ class ULEB128ZigZagDiff(WaveformCodec):
     """Differences as numbers of as many bytes as they need, for samples of 32 bits."""
 
     codec: ClassVar[str] = "uleb128_zigzag_diff"
+    block_samples: ClassVar[int] = 1 << 17
 
     def encode_rows(
         self, values: NDArray[Any], lengths: NDArray[np.int64]
@@ -189,7 +197,8 @@ def encode(
     if not fits or obj.dtype.kind not in "iu":
         raise CodecError("Only rows of integers can be encoded", seen=f"{type(obj).__name__} of {obj.dtype}")
     values, lengths = _rows_of(obj)
-    parts = [chosen.encode_rows(values[a:b], lengths[i:j]) for i, j, a, b in _blocks(lengths)]
+    blocks = _blocks(lengths, chosen.block_samples)
+    parts = list(ahead(partial(chosen.encode_rows, values[a:b], lengths[i:j]) for i, j, a, b in blocks))
     flat = np.concatenate([part[0] for part in parts] or [np.zeros(0, np.uint8)])
     ends = np.cumsum(np.concatenate([part[1] for part in parts] or [np.zeros(0, np.int64)]))
     data = VectorOfVectors(flattened_data=flat, cumulative_length=_narrow(ends))
@@ -213,12 +222,12 @@ def _rows_of(obj: ArrayOfEqualSizedArrays | VectorOfVectors) -> tuple[NDArray[An
     return values.reshape(-1), np.full(len(values), values.shape[1], np.int64)
 
 
-def _blocks(lengths: NDArray[np.int64]) -> Iterator[tuple[int, int, int, int]]:
-    """Yield rows i to j and their values a to b, about `_BLOCK_SAMPLES` together."""
+def _blocks(lengths: NDArray[np.int64], samples: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield rows i to j and their values a to b, at most `samples` together unless a row is longer."""
     ends = np.cumsum(lengths)
     i = a = 0
     while i < len(lengths):
-        j = max(i + 1, int(np.searchsorted(ends, a + _BLOCK_SAMPLES, side="right")))
+        j = max(i + 1, int(np.searchsorted(ends, a + samples, side="right")))
         b = int(ends[j - 1])
         yield i, j, a, b
         i, a = j, b
@@ -248,8 +257,11 @@ def decode(obj: Encoded, out_buf: Any = None) -> Any:
     bounds = np.concatenate([[0], np.cumsum(sizes)])
     _refuse_bombs(lengths, sizes)
     samples = np.empty(int(lengths.sum()), np.int32)
-    for i, j, a, b in _blocks(lengths):
+
+    def decode_block(i: int, j: int, a: int, b: int) -> None:
         samples[a:b] = codec.decode_rows(data[bounds[i] : bounds[j]], sizes[i:j], lengths[i:j])
+
+    deque(ahead(partial(decode_block, *block) for block in _blocks(lengths, codec.block_samples)), maxlen=0)
     attrs = {name: value for name, value in obj.attrs.items() if name not in (*_DROPPED, *codec.facts())}
     if isinstance(obj, ArrayOfEncodedEqualSizedArrays):
         shaped = samples.reshape(len(lengths), int(obj.decoded_size.value))

@@ -16,7 +16,11 @@ from sapwood.fileio.lh5.errors import CodecError
 
 __all__ = ["decode_rows", "encode_rows"]
 
+_BITS = 7  # of a group
+_LOW = np.uint32(0x7F)
+_MORE = np.uint8(0x80)
 _LONGEST = 5  # bytes of a number of 32 bits
+_LAST = 0x0F  # the largest fifth byte
 
 
 def encode_rows(
@@ -31,29 +35,49 @@ def encode_rows(
     lengths
         Samples of each row, i8.
     """
-    wide = values.astype(np.int64)
-    if len(wide) and (int(wide.min()) < -(1 << 31) or int(wide.max()) >= 1 << 32):
-        raise CodecError("Samples do not fit 32 bits", seen=f"{int(wide.min())} to {int(wide.max())}")
-    steps = np.diff(wide, prepend=0)
-    starts = np.cumsum(lengths) - lengths
-    firsts = starts[lengths > 0]
-    steps[firsts] = wide[firsts]
-    signed = steps.astype(np.int32)
-    folded = ((signed >> 31) ^ (signed << 1)).view(np.uint32)
-    sizes = np.ones(len(folded), np.int64)
-    for bits in range(7, 7 * _LONGEST, 7):
-        sizes += folded >= np.uint32(1 << bits)
-    ends = np.cumsum(sizes)
-    out = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8)
-    at = ends - sizes
-    for group in range(int(sizes.max(initial=0))):
+    if values.dtype.itemsize > 4 and len(values):
+        low, high = int(values.min()), int(values.max())
+        if low < -(1 << 31) or high >= 1 << 32:
+            raise CodecError("Samples do not fit 32 bits", seen=f"{low} to {high}")
+    folded = _folded(values.astype(np.int32), lengths)
+    long = np.flatnonzero(folded > _LOW)
+    out = (folded & _LOW).astype(np.uint8)
+    if not len(long):
+        return out, lengths
+    out[long] |= _MORE
+    rest = folded[long] >> np.uint32(_BITS)
+    extra = np.ones(len(long), np.int64)
+    for bits in range(_BITS, _BITS * (_LONGEST - 1), _BITS):
+        extra += rest >= np.uint32(1 << bits)
+    extras = np.concatenate([[0], np.cumsum(extra)])
+    ends = np.cumsum(lengths)
+    before = extras[np.searchsorted(long, np.concatenate([[0], ends]))]
+    return _with_extra(out, long + 1 + extras[:-1], extra, rest), lengths + np.diff(before)
+
+
+def _folded(values: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Return the folded steps of all rows, each of which begins with a step from 0."""
+    steps = np.empty_like(values)
+    np.subtract(values[1:], values[:-1], out=steps[1:])
+    firsts = (np.cumsum(lengths) - lengths)[lengths > 0]
+    steps[firsts] = values[firsts]
+    return ((steps >> 31) ^ (steps << 1)).view(np.uint32)
+
+
+def _with_extra(
+    lowest: NDArray[np.uint8], at: NDArray[np.int64], extra: NDArray[np.int64], rest: NDArray[np.uint32]
+) -> NDArray[np.uint8]:
+    """Return the lowest groups of all numbers, with the `extra` groups of long ones put in from `at` on."""
+    out = np.empty(len(lowest) + int(extra.sum()), np.uint8)
+    is_lowest = np.ones(len(out), bool)
+    for group in range(int(extra.max())):
         if group:
-            longer = sizes > group
-            at, folded, sizes = at[longer], folded[longer], sizes[longer]
-        more = np.where(sizes > group + 1, np.uint32(0x80), np.uint32(0))
-        out[at + group] = (folded >> np.uint32(7 * group)) & np.uint32(0x7F) | more
-    bounds = np.concatenate([[0], ends])
-    return out, bounds[starts + lengths] - bounds[starts]
+            longer = extra > 1
+            at, extra, rest = at[longer] + 1, extra[longer] - 1, rest[longer] >> np.uint32(_BITS)
+        out[at] = (rest & _LOW) | np.where(extra > 1, _MORE, np.uint8(0))
+        is_lowest[at] = False
+    out[is_lowest] = lowest
+    return out
 
 
 def decode_rows(
@@ -73,28 +97,50 @@ def decode_rows(
     CodecError
         When the bytes of a row do not give its number of samples.
     """
-    last = np.flatnonzero(data < 0x80)
+    followed = np.flatnonzero(data >= _MORE)
     row_ends = np.cumsum(sizes)
-    found = np.searchsorted(last, row_ends) - np.searchsorted(last, row_ends - sizes)
-    cut = (sizes > 0) & (data[row_ends - 1] >= 0x80) if len(data) else sizes > 0
+    found = sizes - np.diff(np.searchsorted(followed, np.concatenate([[0], row_ends])))
+    cut = (sizes > 0) & (data[row_ends - 1] >= _MORE) if len(data) else sizes > 0
     wrong = np.flatnonzero((found != lengths) | cut)
     if len(wrong):
         row = int(wrong[0])
         raise CodecError(
             f"Encoded row {row} does not hold its samples", expected=int(lengths[row]), seen=int(found[row])
         )
-    begin = np.concatenate([[0], last[:-1] + 1]) if len(last) else last
-    width = last - begin + 1
-    if (width > _LONGEST).any() or (data[last[width == _LONGEST]] > 0x0F).any():
+    folded = _numbers(data, followed)
+    steps = (folded >> np.uint32(1)).view(np.int32)
+    steps ^= -(folded & np.uint32(1)).view(np.int32)
+    total = np.cumsum(steps, dtype=np.int32)  # modulo 2**32, as samples are
+    before = np.concatenate([np.zeros(1, np.int32), total])[np.cumsum(lengths) - lengths]
+    total -= np.repeat(before, lengths)
+    return total
+
+
+def _numbers(data: NDArray[np.uint8], followed: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Return the numbers that `data` hold, given which bytes are `followed` by more of the same number."""
+    if not len(followed):
+        return data.astype(np.uint32)
+    more = data >= _MORE
+    is_lowest = np.ones(len(data), bool)
+    np.logical_not(more[:-1], out=is_lowest[1:])
+    wide = (data & np.uint8(_LOW)).astype(np.uint32)
+    wide[:-1] |= (wide[1:] << np.uint32(_BITS)) * more[:-1]
+    numbers = wide[is_lowest]
+    third = followed[:-1][np.diff(followed) == 1] + 2
+    if len(third):
+        _add_groups(numbers, data, third, third - 1 - np.searchsorted(followed, third - 1))
+    return numbers
+
+
+def _add_groups(
+    numbers: NDArray[np.uint32], data: NDArray[np.uint8], at: NDArray[np.int64], number: NDArray[np.int64]
+) -> None:
+    """Put the bytes `at`, the third ones and all after them, to the numbers they belong to."""
+    place = np.arange(len(at))
+    group = 2 + place - np.maximum.accumulate(np.where(np.diff(number, prepend=-1) > 0, place, 0))
+    bits = data[at]
+    if group.max() >= _LONGEST or (bits[group == _LONGEST - 1] > _LAST).any():
         raise CodecError("An encoded number has more than 32 bits")
-    folded = np.zeros(len(last), np.uint32)
-    for group in range(int(width.max(initial=0))):
-        longer = np.flatnonzero(width > group) if group else np.arange(len(last))
-        part = (data[begin[longer] + group] & 0x7F).astype(np.uint32)
-        folded[longer] |= part << np.uint32(7 * group)
-    steps = (folded >> np.uint32(1)).view(np.int32) ^ -(folded & np.uint32(1)).view(np.int32)
-    total = np.cumsum(steps, dtype=np.int64)
-    starts = np.cumsum(lengths) - lengths
-    before = np.concatenate([[0], total])[starts]
-    samples: NDArray[np.int64] = total - np.repeat(before, lengths)
-    return samples.astype(np.int32)
+    for one in range(2, _LONGEST):
+        some = np.flatnonzero(group == one)
+        numbers[number[some]] |= (bits[some] & _LOW) << np.uint32(_BITS * one)

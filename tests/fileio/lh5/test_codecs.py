@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,94 @@ def test_streams_of_radware_are_what_they_should_be() -> None:
     assert words(one.encoded_data[0]) == [1, 1, 34, 0xFFF9, 16000, 0]
     long = encode(np.zeros((1, 129), np.int16), "RadwareSigcompress()")
     assert words(long.encoded_data[0])[:2] == [129, 128]  # a section has 128 samples at most
+
+
+def by_the_rules(row: list[int]) -> list[int]:
+    """Return the words of a radware stream, one sample after the other."""
+    out, at = [len(row)], 0
+    while at < len(row):
+        look = row[at : at + 48]
+        steps = [b - a for a, b in itertools.pairwise(look)]
+        top, low = max([*steps, -16000]), min([*steps, 16000])
+        by_steps = max(look) - min(look) > top - low
+        if not by_steps:
+            top, low = max(look), min(look)
+        width = max(2, max(top - low, 0).bit_length())
+        count = len(look)
+        while count < 128 and at + count < len(row):
+            new = row[at + count] - (row[at + count - 1] if by_steps else 0)
+            if max(top, new) - min(low, new) >= 1 << width:
+                break
+            top, low, count = max(top, new), min(low, new), count + 1
+        part = row[at : at + count]
+        values = [b - a for a, b in itertools.pairwise(part)] if by_steps else part
+        out += [count, width + 32, part[0], low] if by_steps else [count, width, low]
+        bits = "".join(f"{value - low:0{width}b}" for value in values)
+        out += [int(bits[i : i + 16].ljust(16, "0"), 2) for i in range(0, len(bits), 16)]
+        at += count
+    return [word & 0xFFFF for word in out + [0] * (len(out) % 2)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(0, 700), min_size=1, max_size=5),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([1, 5, 100, 4000, 60000]),
+    st.booleans(),
+)
+def test_streams_of_radware_follow_the_rules(lengths: list[int], seed: int, size: int, ramps: bool) -> None:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for length in lengths:
+        noise = rng.integers(-size, size + 1, length)
+        noise[rng.random(length) < 0.9] //= 8
+        row = np.cumsum(noise) if ramps else noise
+        rows.append(((row + (1 << 15)) % (1 << 16) - (1 << 15)).astype(np.int16))
+    vectors = VectorOfVectors(flattened_data=np.concatenate(rows), cumulative_length=np.cumsum(lengths))
+    encoded = encode(vectors, "RadwareSigcompress()")
+    assert [words(row) for row, _ in encoded] == [by_the_rules(row.tolist()) for row in rows]
+    assert [row.tolist() for row in decode(encoded)] == [row.tolist() for row in rows]
+
+
+def test_many_blocks_in_threads_give_what_one_row_does() -> None:
+    rng = np.random.default_rng(3)
+    values = (rng.normal(9000, 9, (300, 4000)) + np.arange(4000) * 5).astype(np.uint16)
+    for codec in CODECS:
+        encoded = encode(values, codec)
+        for row in (0, 131, 299):
+            one = encode(values[row : row + 1], codec)
+            assert np.array_equal(encoded.encoded_data[row], one.encoded_data[0])
+        assert np.array_equal(decode(encoded).nda, values)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.one_of(st.integers(0, 90), st.integers(-(2**31), 2**31 - 1)), max_size=40), max_size=5
+    )
+)
+def test_streams_of_uleb_follow_the_rules(rows: list[list[int]]) -> None:
+    encoded = encode(VectorOfVectors(rows, dtype=np.int32), "ULEB128ZigZagDiff()")
+    for row, (found, _) in zip(rows, encoded, strict=True):
+        expected = bytearray()
+        for before, now in itertools.pairwise([0, *row]):
+            step = (now - before + (1 << 31)) % (1 << 32) - (1 << 31)
+            number = 2 * step if step >= 0 else -2 * step - 1
+            while number > 0x7F:
+                expected.append(number & 0x7F | 0x80)
+                number >>= 7
+            expected.append(number)
+        assert bytes(found) == expected
+    assert [row.tolist() for row in decode(encoded)] == rows
+
+
+def test_numbers_longer_than_32_bits_are_refused() -> None:
+    encoded = encode(np.array([[-(2**31)]], np.int32), "ULEB128ZigZagDiff()")
+    flat = encoded.encoded_data.flattened_data.nda
+    assert flat.tolist() == [0xFF, 0xFF, 0xFF, 0xFF, 0x0F]
+    flat[4] = 0x1F
+    with pytest.raises(CodecError, match="32 bits"):
+        decode(encoded)
 
 
 def test_streams_of_uleb_are_what_they_should_be() -> None:
