@@ -398,6 +398,10 @@ class LH5Store:
         if one is not None:
             one.close()
 
+    def forsake(self) -> None:
+        """Do nothing with the files any more, also not when the interpreter ends: their disk hangs."""
+        self._finalizer.detach()
+
     def __enter__(self) -> Self:
         return self
 

@@ -157,3 +157,7 @@ class _Tables:
         """Complete the file."""
         self._losses[:] = self._streamer.summary().losses()
         self._store.close()
+
+    def forsake(self) -> None:
+        """Do nothing with the file any more."""
+        self._store.forsake()

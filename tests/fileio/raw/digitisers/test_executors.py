@@ -243,7 +243,9 @@ def test_a_cluster_that_loses_a_worker(deadly: Path, inputs: list[Path], cluster
     manifest = Manifest(deadly / "done.jsonl")
     executor = DaskCluster(cluster.scheduler_address)
     found = {Path(one.in_stream).name: one for one in build_many(jobs, executor, manifest)}
-    assert {name: (one.status, one.error) for name, one in found.items()} == dict.fromkeys(found, ("done", None))
+    assert {name: (one.status, one.error) for name, one in found.items()} == dict.fromkeys(
+        found, ("done", None)
+    )
     assert len(found) == 5
     assert (deadly / "once").exists()
     assert [rows(path) for path in inputs] == [10, 11, 12, 13]
