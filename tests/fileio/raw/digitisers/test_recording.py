@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -233,3 +235,30 @@ def test_live_losses_are_told(live: Any, tmp_path: Path) -> None:
     assert "packet 5 cannot be decoded: This is no event" in frames.losses[1]
     assert energies(tmp_path / "live.lh5") == list(range(5))
     assert lh5.read("Size", str(tmp_path / "live.lh5"))["size"].nda.tolist() == [10, 20]
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, {folder!r})
+from test_recording import Lh5Frames, PulseDecoder, events
+from sapwood.fileio.batchrecorder import BatchRecorder
+from sapwood.fileio.channelwriter import ChannelWriter
+from sapwood.streams import Master
+
+writer, source = ChannelWriter(BatchRecorder(Lh5Frames({{None: PulseDecoder}}), period_s=1000)), Master()
+source >> writer.getChannel(0)
+writer.open({path!r})
+for first in range(0, 5000, 500):
+    source._sendBatch(events(first, 500))
+writer.flush()
+source._sendBatch(events(5000, 20))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_recorder_leaves_what_was_flushed(tmp_path: Path) -> None:
+    path = tmp_path / "live.lh5"
+    script = KILLED.format(folder=str(Path(__file__).parent), path=str(path))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert energies(path)[:5000] == list(range(5000))
