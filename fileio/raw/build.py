@@ -201,8 +201,8 @@ def _convert(
             if progress is not None:
                 progress(streamer.n_bytes_read, total)
         for decoder in streamer.get_decoder_list():
-            buffers = streamer.rb_lib.get(type(decoder).__name__) or []
-            outputs.write_garbage(decoder, buffers[0].out_stream if buffers else "")
+            for buffer in streamer.rb_lib.get(type(decoder).__name__, [])[:1]:
+                outputs.write_garbage(decoder, buffer.out_stream)
     finally:
         streamer.close_stream()
     if isinstance(streamer, PacketStreamer):

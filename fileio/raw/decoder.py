@@ -166,8 +166,8 @@ class DataDecoder:
         for home in {id(one): one for one in homes if one is not None}.values():
             mine = [column for column, one in enumerate(homes) if one is home]
             home.put(flat_rows(block) if len(mine) == len(homes) else select_columns(block, mine))
-        for key, home in zip(keys, homes, strict=True):
-            if home is None:
+        for key, found in zip(keys, homes, strict=True):
+            if found is None:
                 self.skip(key, rows)
 
     def _put(

@@ -18,7 +18,7 @@ __all__ = ["FileSource", "ReadingSource", "Source", "open_source"]
 
 _READ_BYTES = 1 << 20
 _RELEASE_BYTES = 1 << 20
-_UNPACK_BYTES = 8 << 20
+_UNPACK_BYTES = 1 << 17
 
 
 class Source(Protocol):
@@ -190,10 +190,11 @@ _PACKED: dict[bytes, Callable[[str], Any]] = {
 
 def _unpacked(path: str, opener: Callable[[str], Any]) -> ReadingSource:
     file = opener(path)
+    some = getattr(file, "read1", file.read)  # what comes before damage is not lost with it
 
     def read(nbytes: int) -> bytes:
         try:
-            data: bytes = file.read(min(nbytes, _UNPACK_BYTES))
+            data: bytes = some(min(nbytes, _UNPACK_BYTES))
         except Exception as error:
             if not isinstance(error, OSError | EOFError | ValueError) and "zst" not in type(error).__module__:
                 raise

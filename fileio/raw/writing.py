@@ -43,7 +43,7 @@ def write_to_lh5_and_clear(
         Settings of new datasets, see `LH5Store.write`.
     """
     if isinstance(db_dict, str):
-        db_dict, wo_mode = None, db_dict
+        wo_mode, db_dict = db_dict, None
     with contextlib.ExitStack() as stack:
         store = lh5_store or stack.enter_context(LH5Store(keep_open=True))
         for buffer in raw_buffers:

@@ -199,11 +199,10 @@ class Events:
         """Return baseline and energy for the two header words of traces, shape (..., 2)."""
         precision = self.config.blprecision or 1
         baseline = (headers[..., 0] / precision).astype(np.int64) & 0xFFFF
+        energy: NDArray[Any] = headers[..., 1]
         if self.config.adcbits == 12:
             rise = headers[..., 1] - headers[..., 0]  # wraps, as LEGEND's software has it
             energy = (self.config.sumlength / precision * rise).astype(np.int64) & 0xFFFF
-        else:
-            energy = headers[..., 1]
         return baseline.astype(np.uint16), energy.astype(np.uint16)
 
 

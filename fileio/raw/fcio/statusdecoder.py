@@ -23,7 +23,8 @@ CARD = np.dtype(
         ("reqid", "<u4"), ("status", "<u4"), ("eventno", "<u4"), ("pps", "<u4"), ("ticks", "<u4"),
         ("maxticks", "<u4"), ("numenv", "<u4"), ("numctilinks", "<u4"), ("numlinks", "<u4"), ("dummy", "<u4"),
         ("totalerrors", "<u4"), ("enverrors", "<u4"), ("ctierrors", "<u4"), ("linkerrors", "<u4"),
-        ("othererrors", "<u4", 5), ("environment", "<i4", 16), ("ctilinks", "<u4", 4), ("linkstates", "<u4", 256),
+        ("othererrors", "<u4", 5), ("environment", "<i4", 16), ("ctilinks", "<u4", 4),
+        ("linkstates", "<u4", 256),
     ]
 )  # fmt: skip
 

@@ -316,7 +316,8 @@ class FCIOStream(PacketStream):
 
 
 def _all_finds(data: bytes, pattern: bytes) -> list[int]:
-    found, at = [], data.find(pattern)
+    found: list[int] = []
+    at = data.find(pattern)
     while at >= 0 and len(found) < 1000:
         found.append(at)
         at = data.find(pattern, at + 1)

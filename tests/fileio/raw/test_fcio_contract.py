@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy as np
 from sapwood.fileio.raw.fcio.stream import FCIOStream
 from sapwood.fileio.raw.testing import DecoderContract
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import fcio_streams as made  # noqa: E402  # beside this file
+_spec = importlib.util.spec_from_file_location("fcio_streams", Path(__file__).parent / "fcio_streams.py")
+assert _spec is not None
+assert _spec.loader is not None
+made = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(made)
 
 
 class TestEvents(DecoderContract):

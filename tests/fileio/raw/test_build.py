@@ -1,0 +1,346 @@
+"""Conversion into LH5 files: golden outputs, limits, names, errors, packed and damaged inputs."""
+
+from __future__ import annotations
+
+import bz2
+import fnmatch
+import gzip
+import hashlib
+import importlib.util
+import json
+import shutil
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import zstandard
+
+from sapwood.errors import FormatError, RecordingExists
+from sapwood.fileio import lh5
+from sapwood.fileio.raw import (
+    LH5Store,
+    RawBuffer,
+    RawBufferLibrary,
+    build_raw,
+    get_streamer,
+    lh5_buffer_processor,
+    open_stream,
+    read_raw,
+    stream_type_of,
+    write_to_lh5_and_clear,
+)
+
+_spec = importlib.util.spec_from_file_location("fcio_streams", Path(__file__).parent / "fcio_streams.py")
+assert _spec is not None
+assert _spec.loader is not None
+made = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(made)
+
+CASES = (
+    "fcio-default-str", "fcio-keyed", "fcio-single-table-nmax", "fcio-procspec-radware",
+    "fcio-hdf5-settings", "synth-sparse",
+)  # fmt: skip
+
+
+def run(count: int = 20, **facts: Any) -> bytes:
+    """A stream of three traces and four samples."""
+    events = [made.event(made.waves(3, 4, number), number, 1 + number) for number in range(count)]
+    return made.stream(made.config(**facts), *events, made.status([made.card(0), made.card(0x2000)]))
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with a stream ``run.fcio`` in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.fcio").write_bytes(run())
+    return tmp_path
+
+
+def facts_of(node: Any) -> dict[str, Any]:
+    return {
+        name: value.decode() if isinstance(value, bytes) else getattr(value, "item", lambda v=value: v)()
+        for name, value in node.attrs.items()
+    }
+
+
+def digest(node: Any) -> str:
+    return hashlib.sha256(np.ascontiguousarray(node[()]).tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_golden_outputs(name: str, golden_daq: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = json.loads((golden_daq / "MANIFEST.json").read_text())
+    (case,) = [one for one in manifest["cases"] if one["id"] == name]
+    for file in case["files"]:
+        shutil.copy(golden_daq / file, place)
+    for variable, value in case.get("env", {}).items():
+        monkeypatch.setenv(variable, value)
+    keywords = dict(case["kwargs"])
+    if "n_max" in keywords:  # rows in the peer
+        keywords["n_max_rows"] = keywords.pop("n_max")
+    build_raw(case["in_stream"], case.get("in_stream_type"), case["out_spec"], **keywords)
+    for file, expected in case["expected_outputs"].items():
+        with h5py.File(file) as found:
+            names: list[str] = ["/"]
+            found.visit(lambda path, names=names: names.append(f"/{path}"))
+            assert set(names) == set(expected)
+            for path, facts in expected.items():
+                if path != "/":
+                    free = any(fnmatch.fnmatch(f"{file}:{path}", one) for one in case["skip_values"])
+                    check(found[path], facts, free)
+    if name == "fcio-default-str":
+        config = lh5.read("FCConfig", "out.lh5")
+        assert len(config) == 1
+        right = case["correct_values"]["FCConfig"]
+        assert config["tracemap"][0].tolist() == right["tracemap"]
+        assert {name: config[name][0] for name in right if name in config and name != "tracemap"} == {
+            name: value for name, value in right.items() if name in config and name != "tracemap"
+        }
+        assert lh5.read("FCStatus/n_link_errors", "out.lh5").nda.tolist() == [0, 0]
+
+
+def check(node: Any, facts: dict[str, Any], free: bool) -> None:
+    assert facts_of(node) == facts["attrs"], node.name
+    if facts["kind"] != "dataset":
+        return
+    assert node.dtype.str == facts["dtype"], node.name
+    assert (node.compression, node.shuffle) == (facts.get("compression"), facts.get("shuffle")), node.name
+    if not free:
+        assert list(node.shape) == facts["shape"], node.name
+        assert digest(node) == facts["sha256"], node.name
+
+
+def rows(file: str, table: str = "FCEvent") -> int:
+    return LH5Store().read_n_rows(table, file) or 0
+
+
+def test_all_that_is_there_is_written_once(place: Path) -> None:
+    summary = build_raw("run.fcio")
+    assert summary.lossless
+    assert summary.rows == {"run.lh5:/FCConfig": 1, "run.lh5:/FCEvent": 60, "run.lh5:/FCStatus": 2}
+    assert summary.packets == 22
+    assert sorted(lh5.ls("run.lh5")) == ["FCConfig", "FCEvent", "FCStatus"]
+    with h5py.File("run.lh5") as file:
+        assert facts_of(file)["datatype"] == "struct{FCConfig,FCEvent,FCStatus}"
+    event = lh5.read("FCEvent", "run.lh5")
+    values = np.concatenate([made.waves(3, 4, number)[:, 2:] for number in range(20)])
+    assert (event["waveform"]["values"].nda == values).all()
+    assert event["channel"].nda.tolist() == [0, 1, 2] * 20
+    with pytest.raises(RecordingExists, match="Use option overwrite"):
+        build_raw("run.fcio")
+    assert build_raw("run.fcio", overwrite=True).rows == summary.rows
+
+
+@pytest.mark.parametrize("size", [3, 7, 60, 8192])
+def test_sizes_of_buffers_do_not_matter(size: int, place: Path) -> None:
+    build_raw("run.fcio", out_spec="a.lh5", buffer_size=size)
+    build_raw("run.fcio", out_spec="b.lh5")
+    with h5py.File("a.lh5") as one, h5py.File("b.lh5") as two:
+        paths: list[str] = []
+        two.visititems(lambda path, node: paths.append(path) if isinstance(node, h5py.Dataset) else None)
+        for path in paths:
+            assert digest(one[path]) == digest(two[path]), path
+
+
+def test_limits_count_events_or_rows(place: Path) -> None:
+    summary = build_raw("run.fcio", out_spec="events.lh5", n_max=7)
+    assert summary.rows == {"events.lh5:/FCConfig": 1, "events.lh5:/FCEvent": 21}
+    summary = build_raw("run.fcio", out_spec="rows.lh5", n_max_rows=8)
+    assert sum(summary.rows.values()) == 8
+    (place / "late.fcio").write_bytes(
+        made.stream(made.config(), made.status([made.card(0)]), made.event(made.waves(3, 4)))
+    )
+    assert build_raw("late.fcio", n_max=1).rows["late.lh5:/FCStatus"] == 1
+
+
+def test_several_inputs_follow_one_another(place: Path) -> None:
+    (place / "next.fcio").write_bytes(run(5))
+    summary = build_raw(["run.fcio", "next.fcio"], out_spec="all.lh5:raw", n_max=23)
+    assert summary.rows["all.lh5:raw/FCEvent"] == 69
+    assert rows("all.lh5", "raw/FCConfig") == 2
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, zstandard.compress])
+def test_packed_inputs_are_unpacked(pack: Any, place: Path) -> None:
+    (place / "packed.fcio.gz").write_bytes(pack(run()))
+    assert stream_type_of("packed.fcio.gz") == "FlashCam"
+    summary = build_raw("packed.fcio.gz")
+    assert list(summary.files) == ["packed.lh5"]
+    assert rows("packed.lh5") == 60
+
+
+def test_packed_inputs_may_be_cut(place: Path) -> None:
+    (place / "cut.fcio.gz").write_bytes(gzip.compress(run(5000), 1)[:-5000])
+    summary = build_raw("cut.fcio.gz")
+    assert 9000 < rows("cut.lh5") < 15000
+    assert any("damaged" in one for one in summary.problems)
+
+
+def test_live_streams(place: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://connect/{server.getsockname()[1]}/127.0.0.1"
+
+        def send() -> None:
+            connection, _ = server.accept()
+            with connection:
+                data = run()
+                for at in range(0, len(data), 999):
+                    connection.sendall(data[at : at + 999])
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        summary = build_raw(address, out_spec="live.lh5")
+        sender.join()
+    assert summary.lossless
+    assert rows("live.lh5") == 60
+
+
+def test_a_cut_stream_loses_nothing_before_the_cut(place: Path) -> None:
+    data = run()
+    (place / "cut.fcio").write_bytes(data[: len(data) - 2500])
+    summary = build_raw("cut.fcio")
+    assert rows("cut.lh5") == 57 or rows("cut.lh5") == 60
+    (problem,) = summary.problems
+    assert "cut.fcio: offset" in problem
+    assert not summary.lossless
+
+
+def test_the_next_record_is_found_after_damage(place: Path) -> None:
+    data = bytearray(run())
+    size = len(made.event(made.waves(3, 4)))
+    at = data.index(made.event(made.waves(3, 4, 10), 10, 11))
+    data[at : at + 4] = b"\x12\x34\x56\x78"
+    (place / "hurt.fcio").write_bytes(data)
+    summary = build_raw("hurt.fcio")
+    assert rows("hurt.lh5") == 57
+    assert summary.resyncs == 1
+    assert f"offset {at}" in summary.problems[0]
+    assert f"{size} bytes" in summary.problems[0]
+
+
+def test_undecodable_packets_are_kept(place: Path) -> None:
+    bad = made.sparse([0, 9], made.waves(2, 4), 3)
+    (place / "bad.fcio").write_bytes(made.stream(made.config(), bad, made.event(made.waves(3, 4))))
+    summary = build_raw("bad.fcio")
+    assert summary.garbage == {"FCEventDecoder": 1}
+    garbage = lh5.read("garbage", "bad.lh5")
+    assert garbage["packets"][0].tobytes() == bad
+    assert garbage["packet_id"].nda.tolist() == [1]
+    assert rows("bad.lh5") == 3
+
+
+def test_nothing_stays_when_it_fails(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(LH5Store, "write", refuse)
+    with pytest.raises(OSError, match="No space"):
+        build_raw("run.fcio")
+    assert [one.name for one in place.iterdir()] == ["run.fcio"]
+
+
+def test_errors_say_what_is_wrong(place: Path) -> None:
+    (place / "odd.dat").write_bytes(b"nothing of the kind")
+    (place / "empty.fcio").write_bytes(b"")
+    (place / "noconfig.fcio").write_bytes(made.stream(made.event(made.waves(3, 4))))
+    with pytest.raises(FileNotFoundError, match=r"file none\.fcio not found"):
+        build_raw("none.fcio")
+    with pytest.raises(RuntimeError, match=r"unknown file extension dat\. Specify in_stream_type"):
+        build_raw("odd.dat")
+    with pytest.raises(NotImplementedError, match="MGDO streaming not yet implemented"):
+        build_raw("run.fcio", "MGDO")
+    with pytest.raises(NotImplementedError, match="unknown input stream type Flashcam"):
+        get_streamer("run.fcio", "Flashcam")
+    with pytest.raises(TypeError, match="unknown out_spec type int"):
+        build_raw("run.fcio", out_spec=3)
+    with pytest.raises(ValueError, match="bad buffer_size 0"):
+        build_raw("run.fcio", buffer_size=0)
+    with pytest.raises(ValueError, match="requires a buffer of at least length 3"):
+        build_raw("run.fcio", buffer_size=2)
+    for name in ("empty.fcio", "noconfig.fcio"):
+        with pytest.raises(FormatError, match=name):
+            build_raw(name)
+    assert not list(place.glob("*.lh5*"))
+
+
+def test_descriptions_in_files(place: Path) -> None:
+    spec = {"FCEventDecoder": {"ch{key}": {"key_list": ["*"], "out_stream": "{what}.lh5:/daq"}}}
+    (place / "spec.json").write_text(json.dumps(spec))
+    (place / "spec.yaml").write_text(
+        "FCEventDecoder:\n  'ch{key}':\n    key_list: ['*']\n    out_stream: '{what}.lh5:/daq'\n"
+    )
+    for file in ("spec.json", "spec.yaml"):
+        what = file.replace(".", "_")
+        build_raw("run.fcio", out_spec=file, what=what)
+        assert lh5.ls(f"{what}.lh5", "daq/") == ["daq/ch1052800", "daq/ch1052801", "daq/ch1052802"]
+
+
+def test_callers_things_stay_as_they_are(place: Path) -> None:
+    spec = {"*": {"{name}": {"key_list": ["*"], "out_stream": "o.lh5"}}}
+    before = json.dumps(spec)
+    library = RawBufferLibrary(config=spec)
+    build_raw("run.fcio", out_spec=spec)
+    assert json.dumps(spec) == before
+    build_raw("run.fcio", out_spec=library, overwrite=True)
+    assert list(library) == ["*"]
+
+
+def test_progress_reaches_the_end(place: Path) -> None:
+    seen: list[tuple[int, int | None]] = []
+    build_raw("run.fcio", progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == ((place / "run.fcio").stat().st_size,) * 2
+
+
+def test_read_raw_gives_columns(place: Path) -> None:
+    tables = list(read_raw("run.fcio", buffer_size=6))
+    assert tables[0]["FCConfig"]["nsamples"].nda.tolist() == [4]
+    numbers = [one for chunk in tables if "FCEvent" in chunk for one in chunk["FCEvent"]["channel"].nda]
+    assert len(numbers) == 60
+    assert {name for chunk in read_raw("run.fcio", tables=["FCStatus"]) for name in chunk} == {"FCStatus"}
+    with pytest.raises(ValueError, match="There is no table FCThing"):
+        next(read_raw("run.fcio", tables=["FCThing"]))
+
+
+def test_chunks_and_their_writing(place: Path) -> None:
+    with open_stream("run.fcio", buffer_size=6, out_stream="c.lh5") as (streamer, header):
+        write_to_lh5_and_clear(header)
+        for chunk in streamer:
+            write_to_lh5_and_clear(chunk, wo_mode="append")
+    assert rows("c.lh5") == 60
+    buffer = RawBuffer(lh5.Table({"a": np.arange(4)}), out_stream="d.lh5:g", out_name="t")
+    buffer.loc = 3
+    with LH5Store(keep_open=True) as store:
+        write_to_lh5_and_clear([buffer], store, "append")
+    assert buffer.loc == 0
+    assert lh5.read("g/t/a", "d.lh5").nda.tolist() == [0, 1, 2]
+
+
+def test_rows_are_processed_before_they_are_written(place: Path) -> None:
+    proc = {
+        "window": ["waveform", 1, -1, "short"],
+        "dtype_conv": {"short/values": "int32", "baseline": "float32"},
+        "drop": ["waveform", "packet_id", "nothing"],
+        "hdf5_settings": {"channel": {"compression": "lzf"}},
+    }
+    spec = {"FCEventDecoder": {"geds": {"key_list": ["*"], "out_stream": "p.lh5", "proc_spec": proc}}}
+    build_raw("run.fcio", out_spec=spec)
+    table = lh5.read("geds", "p.lh5")
+    assert "waveform" not in table
+    assert "packet_id" not in table
+    assert table["short"]["values"].nda.dtype == np.int32
+    assert table["short"]["values"].nda[:3].tolist() == made.waves(3, 4, 0)[:, 3:5].tolist()
+    assert set(table["short"]["t0"].nda) == {16.0}
+    assert table["baseline"].nda.dtype == np.float32
+    with h5py.File("p.lh5") as file:
+        assert file["geds/channel"].compression == "lzf"
+    build_raw("run.fcio", out_spec={"FCEventDecoder": {"geds": {"key_list": ["*"], "out_stream": "raw.lh5"}}})
+    assert lh5_buffer_processor("raw.lh5", out_spec=spec) == "raw_proc.lh5"
+    again = lh5.read("geds", "raw_proc.lh5")
+    assert again["short"]["values"] == table["short"]["values"]
+    wrong = {"FCEventDecoder": {"g": {"key_list": ["*"], "out_stream": "w.lh5", "proc_spec": {"windw": 1}}}}
+    with pytest.raises(ValueError, match="windw"):
+        build_raw("run.fcio", out_spec=wrong)
