@@ -1,11 +1,12 @@
 """Recorders with a writer thread: seconds by the clock, from the first frame to a closed file.
 
 The baseline of HDF5 columns is h5py alone: one growing dataset, resized and written a batch at a time,
-flushed at the end. That of ICF is its writer, called in the producer's thread.
+flushed and synced as often as ours. That of ICF is its writer, called in the producer's thread.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,9 @@ def test_hdf5_columns(race, folder: Path, batches: list[FrameBatch]) -> None:
             for number, batch in enumerate(batches):
                 data.resize((number + 1) * ROWS, axis=0)
                 data[number * ROWS :] = batch.rows()
+                if number % 64 == 63 or number == BATCHES - 1:
+                    file.flush()
+                    os.fdatasync(file.id.get_vfd_handle())
 
     session = recording(Hdf5Frames(), folder / "run.h5", batches)
     race("record 10 kB frames as HDF5 columns", session, bare, named="h5py alone",

@@ -178,6 +178,11 @@ class BatchRecorder(RecorderBase):
             self.drop("empty", 1, 0, source)
             return
         with self._lock:
+            if size == self._fitting and self._is_quick(size):
+                source.count += 1
+                self._inbox.add_frame(frame, source.forced, source.config)
+                self._accepted(1, size)
+                return
             if size != self._fitting and self._state == RECORDING:
                 unfit = self.format.unfit(np.array([size]))
                 if unfit is not None and unfit.any():
@@ -231,6 +236,12 @@ class BatchRecorder(RecorderBase):
         return True
 
     # With the lock held, in producers
+
+    def _is_quick(self, size: int) -> bool:
+        """Tell whether a frame of that size can be taken without a closer look."""
+        if self._state != RECORDING or self._stop or self._targets or self._untold is not None:
+            return False
+        return self._inbox.cost + self._in_hand + size + FRAME_COST <= self._queue_bytes
 
     def _refuse_unfit(self, frames: int, nbytes: int, source: Source) -> None:
         source.count += frames

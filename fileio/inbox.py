@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 
@@ -26,11 +26,8 @@ class Load(NamedTuple):
     config: bool
 
 
-class _Single(NamedTuple):
-    frame: Frame
-    channel: int
-    config: bool
-    time: int
+# bytes, channel, flags, error, time, config
+_Single: TypeAlias = tuple[bytes | bytearray | memoryview, int, int, int, int, bool]
 
 
 class Inbox:
@@ -52,8 +49,12 @@ class Inbox:
 
     def add_frame(self, frame: Frame, channel: int, config: bool) -> None:
         """Take a frame as it is now; `channel` 0 keeps its own."""
-        kept = cast(Frame, lean(frame.snapshot()))
-        self._entries.append(_Single(kept, channel or frame.channel, config, time.time_ns()))
+        data = frame.buffer
+        if type(data) is memoryview:
+            data = cast(Frame, lean(frame)).buffer
+        now = time.time_ns()
+        entry = (data, channel or frame.channel, frame.flags, frame.error, now, config)
+        self._entries.append(entry)
         self.nbytes += frame.size
         self.cost += frame.size + FRAME_COST
 
@@ -72,13 +73,14 @@ class Inbox:
         """Return everything inside; single frames and small batches are joined."""
         loads: list[Load] = []
         run: list[_Single | Load] = []
-        size = 0
+        kind, size = (False, False), 0
         for entry in self._entries:
-            kind = type(entry), entry.config
-            nbytes = entry.batch.nbytes if isinstance(entry, Load) else entry.frame.size
-            if run and (kind != (type(run[0]), run[0].config) or size + nbytes > _JOINED):
+            nbytes = entry.batch.nbytes if isinstance(entry, Load) else len(entry[0])
+            its = isinstance(entry, Load), entry[-1]
+            if run and (kind != its or size + nbytes > _JOINED):
                 loads.append(_joined(run))
                 run, size = [], 0
+            kind = its
             run.append(entry)
             size += nbytes
         if run:
@@ -108,11 +110,19 @@ def _joined(run: list[_Single | Load]) -> Load:
     """Return entries of one kind as one load; one batch alone is not copied."""
     batches = [entry.batch for entry in run if isinstance(entry, Load)]
     if batches:
-        return Load(batches[0] if len(batches) == 1 else FrameBatch.concat(batches), run[0].config)
-    singles = [entry for entry in run if isinstance(entry, _Single)]
-    batch = FrameBatch.gather([single.frame for single in singles])
-    batch = batch.replace(
-        channel=np.array([single.channel for single in singles], np.uint8),
-        time=np.array([single.time for single in singles], np.int64),
+        return Load(batches[0] if len(batches) == 1 else FrameBatch.concat(batches), run[0][-1])
+    singles = [entry for entry in run if not isinstance(entry, Load)]
+    data, channel, flags, error, times, config = zip(*singles, strict=True)
+    size = np.fromiter(map(len, data), np.int64, len(data))
+    payload = data[0] if len(data) == 1 else b"".join(data)
+    start = np.cumsum(size) - size
+    batch = FrameBatch(
+        payload,
+        start,
+        size,
+        channel=np.array(channel, np.uint8),
+        flags=np.array(flags, np.uint16),
+        error=np.array(error, np.uint8),
+        time=np.array(times, np.int64),
     )
-    return Load(batch, run[0].config)
+    return Load(batch, config[0])
