@@ -30,7 +30,8 @@ def batches_of(
     Parameters
     ----------
     damaged
-        Makes the error for object and run that are damaged; None leaves damaged objects out.
+        Makes the error for object and run that are damaged, raised behind the objects before them;
+        None leaves damaged objects out.
     """
     index = source.index
     last = index.count if stop is None else min(stop, index.count)
@@ -41,14 +42,20 @@ def batches_of(
     expanded: list[FrameBatch] = []
     size = 0
     done = runs.start  # runs before this one are no longer needed
+    failed: Exception | None = None
     for run, block in source.blocks(runs):
         first = index.first[run]
         rows = slice(max(start - first, 0), last - first)
         if isinstance(block, Exception):
-            if damaged is not None:
-                raise block
-            continue
-        columns = _columns(block, rows, _failing(damaged, first, run))
+            if damaged is None:
+                continue
+            failed = block
+            break
+        bad = _first_bad(block, rows)
+        if damaged is not None and bad is not None:
+            failed = damaged(first + bad, run)
+            rows = slice(rows.start, bad)
+        columns = _columns(block, rows)
         if source.compressed:
             expanded.append(FrameBatch(block.data, *columns))
             size += len(block.data)
@@ -57,6 +64,8 @@ def batches_of(
                 expanded, size = [], 0
                 source.release(done, run)
                 done = run + 1
+            if failed is not None:
+                break
             continue
         base = 0 if block.placed else index.runs[run].begin
         waiting.append((columns[0] + base if base else columns[0], columns[1]))
@@ -66,28 +75,28 @@ def batches_of(
             waiting, size = [], 0
             source.release(done, run)
             done = run + 1
+        if failed is not None:
+            break
     if expanded:
         yield from _split(_joined(expanded), nbytes)
     if waiting:
         yield from _split(_mapped(source, waiting), nbytes)
+    if failed is not None:
+        raise failed
 
 
-def _failing(
-    damaged: Callable[[int, int], Exception] | None, first: int, run: int
-) -> Callable[[int], Exception] | None:
-    if damaged is None:
-        return None
-    return lambda row: damaged(first + row, run)
+def _first_bad(block: Block, rows: slice) -> int | None:
+    """Return the first damaged object among `rows`."""
+    bad = block.bad
+    there = bad[(bad >= rows.start) & (bad < rows.stop)] if len(bad) else bad
+    return int(there[0]) if len(there) else None
 
 
-def _columns(block: Block, rows: slice, damaged: Callable[[int], Exception] | None) -> Columns:
+def _columns(block: Block, rows: slice) -> Columns:
     """Return starts and sizes of the whole objects among `rows`."""
     bad = block.bad
     if not len(bad):
         return block.starts[rows], block.sizes[rows]
-    there = bad[(bad >= rows.start) & (bad < rows.stop)]
-    if len(there) and damaged is not None:
-        raise damaged(int(there[0]))
     keep = np.ones(len(block), np.bool_)
     keep[bad] = False
     keep[: rows.start] = False
