@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import struct
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -184,3 +188,22 @@ def test_skim(sapwood: Callable[..., Any], golden_daq: Path, here: Path) -> None
     assert sapwood("raw", "build", "short.orca").code == 0
     (here / "bad").write_bytes(np.arange(100).tobytes())
     assert sapwood("raw", "skim", "bad", 5).code == 4
+
+
+def test_a_bar_on_a_terminal(here: Path) -> None:
+    compass(here / "run.BIN", 1000)
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "sapwood", "raw", "build", "run.BIN"]
+    with subprocess.Popen(command, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm"}) as done:
+        os.close(slave)
+        shown = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while data := os.read(master, 4096):
+                shown += data
+    os.close(master)
+    assert done.returncode == 0
+    text = shown.decode()
+    assert "Decoding" in text
+    assert "100%" in text
+    assert "B/s" in text
+    assert "1,001 rows" in text

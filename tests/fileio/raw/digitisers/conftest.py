@@ -164,7 +164,7 @@ def llama_event(
 ) -> bytes:
     words = [bits | number << 4 | (ticks >> 32) << 16, ticks & 0xFFFFFFFF]
     if bits & 1:
-        words += [7 | 9 << 16, 0xAB << 24 | 1001, 1002, 1003, 1004, 1005, 1006]
+        words += [7 | 9 << 16, 0xAB << 24 | 0xFFFFFE, 1002, 1003, 1004, 1005, 1006]
     words += [1007, 1008] if bits & 2 else []
     words += [21, 22, 23] if bits & 4 else []
     words += [31, 32] if bits & 8 else []

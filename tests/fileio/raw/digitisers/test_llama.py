@@ -21,7 +21,8 @@ from sapwood.fileio.raw.llama.starttime import start_time
 TABLE = "LLAMAEventDecoder"
 COLUMNS = {
     1: {"wf_max_sample_value": 7, "wf_max_sample_idx": 9, "info_bits": 0xAB}
-    | {f"cumsum_{index}": 1000 + index for index in range(1, 7)},
+    | {"cumsum_1": 0xFFFFFE}
+    | {f"cumsum_{index}": 1000 + index for index in range(2, 7)},
     2: {"cumsum_7": 1007, "cumsum_8": 1008},
     4: {"maw_max": 21, "maw_before": 22, "maw_after": 23},
     8: {"start_energy": 31, "max_energy": 32},
