@@ -34,8 +34,8 @@ class RecorderCounters:
     durable
         On the disk: they survive a power cut.
     dropped, dropped_bytes
-        Reason (``closed``, ``fault``, ``aborted``, ``error``, ``empty``, ``invalid``) -> frames, and
-        their bytes.
+        Reason (``closed``, ``fault``, ``aborted``, ``error``, ``empty``, ``invalid``, ``overrun``: no
+        room in memory) -> frames, and their bytes.
     oversize
         Frames larger than the size limit, each written to a part of its own.
     gaps, gap_frames

@@ -6,6 +6,8 @@ import errno
 import logging
 import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -449,6 +451,26 @@ class TestContract:
         sink.await_frames(100)
         assert sink.payloads() == [payload(number) for number in range(100)]
         fifo._stop()
+
+
+@pytest.mark.parametrize("name", ["icf", "apx", "hdf5", "pymodaq"])
+def test_another_process_reads_what_was_flushed(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"run{KINDS[name].ending}"
+    code = (
+        "import sys, sapwood.fileio as f\n"
+        "with f.open(sys.argv[1]) as reader: print(max(table.rows for table in reader.tables()))"
+    )
+    with Top(KINDS[name], FileLayer()) as top:
+        top.begin(path)
+        top.source._sendBatch(rows(*range(70)))
+        assert top.Writer._waitFrameCount(70, 20)
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60
+        )
+        assert (done.stdout, done.stderr) == ("70\n", "")
+        top.send(70)
+        top.Writer.Close()
+    assert len(frames_in(path)) == 71
 
 
 # What only some can
