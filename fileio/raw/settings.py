@@ -7,7 +7,6 @@ import os
 from typing import Any
 
 from sapwood.errors import FileError
-from sapwood.extras import need
 from sapwood.fileio.raw.errors import OutSpecError
 
 __all__ = ["SPEC_ENDINGS", "load_dict"]
@@ -37,7 +36,8 @@ def load_dict(path: str | os.PathLike[str]) -> dict[str, Any]:
         except ValueError as error:
             raise OutSpecError(f"{name} holds no JSON", seen=error) from error
     else:
-        yaml = need("yaml", extra="raw")
+        import yaml
+
         try:
             found = yaml.safe_load(text)
         except yaml.YAMLError as error:
