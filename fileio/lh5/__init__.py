@@ -21,6 +21,7 @@ Files::
         store.write(table, "ch0/raw", "run.lh5", n_rows=loc)  # appends; also group=, start_row=, wo_mode=
         obj = store.read("ch0/raw", "run.lh5", idx=[...], field_mask=[...])  # also start_row=, n_rows=
     write(obj, name, file, ...), read(name, file, ...) -> obj, ls(file, "ch*/raw"), show(file)
+    for table in LH5Iterator("run*.lh5", "ch0/raw", buffer_len=1000): ...
 
 A store that keeps files open buffers the last, partial chunk of each dataset in memory; `flush`
 and `close` make the files whole, and each flushed file is complete HDF5. Compression runs in
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         UnknownDatatypeError,
     )
     from sapwood.fileio.lh5.histogram import Histogram
+    from sapwood.fileio.lh5.iterator import LH5Iterator
     from sapwood.fileio.lh5.lgdo import LGDO
     from sapwood.fileio.lh5.scalar import Scalar
     from sapwood.fileio.lh5.settings import DEFAULT_HDF5_SETTINGS
@@ -75,6 +77,7 @@ __all__ = [
     "Histogram",
     "LH5DecodeError",
     "LH5EncodeError",
+    "LH5Iterator",
     "LH5Store",
     "ObjectNotFoundError",
     "RadwareSigcompress",
@@ -110,6 +113,7 @@ _HOMES = {
         "UnknownDatatypeError",
     ),
     "histogram": ("Histogram",),
+    "iterator": ("LH5Iterator",),
     "lgdo": ("LGDO",),
     "scalar": ("Scalar",),
     "settings": ("DEFAULT_HDF5_SETTINGS",),

@@ -16,5 +16,5 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None
     monkeypatch.chdir(tmp_path)
     (tmp_path / "page.py").write_text("\n".join(blocks))
     names = runpy.run_path("page.py")
-    assert capsys.readouterr().out == re.findall(r"```text\n(.*?)```", text, re.DOTALL)[0]
+    assert capsys.readouterr().out == "".join(re.findall(r"```text\n(.*?)```", text, re.DOTALL))
     assert names["table"]["hits"][2].tolist() == [7, 8, 9]
