@@ -155,7 +155,7 @@ def parse_record(data: NDArray[np.uint8], at_end: bool) -> Layout:
 
 def _may_end(tag: int, frames: int) -> bool:
     """Tell whether a record may be whole with so many frames when nothing follows it."""
-    return frames >= {CONFIG: 11}.get(tag, 1) if tag not in _MOST_FRAMES or tag == CONFIG else False
+    return frames >= {CONFIG: 10}.get(tag, 1) if tag not in _MOST_FRAMES or tag == CONFIG else False
 
 
 def _frames_of(tag: int, data: NDArray[np.uint8], begin: list[int]) -> int | None:
