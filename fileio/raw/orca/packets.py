@@ -30,7 +30,8 @@ MAX_WORDS = 1 << 24  # of a packet that is believed
 _XML = 0x6D783F3C  # ``<?xm``
 _ALIKE = 4  # so many equal packets in a row are worth a look for more
 _CHAIN = 3  # packets that must follow each other where a stream is taken up again
-_WINDOW = 1 << 20  # bytes searched at once
+_FIRST_WINDOW = 1 << 10  # bytes searched at once, at first,
+_WINDOW = 1 << 20  # and at most
 _SIGHT = 16 << 20  # bytes looked ahead at most for a chain
 
 
@@ -95,14 +96,20 @@ def walk(data: NDArray[np.uint8], known: Set[int], limit: int) -> Walk:
         The data ids that exist, as `masked_id` returns them.
     """
     words = data[: len(data) // 4 * 4].view("<u4")
+    quick = _quick(data[: 4 * len(words)])
+    sizes: dict[int, int] = {}  # of packets that begin with a word, unless word 1 tells
     runs: list[tuple[int, int, int, int]] = []  # position, words, word 0, count
     position = count = alike = 0
-    before, fault, wanted = -1, "", 0
-    while count < limit and 4 * position < len(data):
-        size, fault, wanted = _look(words, position, known)
-        if fault:
-            break
-        word = int(words[position])
+    before, fault, wanted, there = -1, "", 0, len(words)
+    while count < limit and position < there:
+        word = quick[position]
+        size = sizes.get(word, 0)
+        if not size or position + size > there:
+            size, fault, wanted = _look(words, position, known)
+            if fault:
+                break
+            if word & (SHORT | LENGTH) and word & LONG_ID:
+                sizes[word] = size
         alike = alike + 1 if word == before else 0
         repeats = 1
         if alike >= _ALIKE:
@@ -112,14 +119,19 @@ def walk(data: NDArray[np.uint8], known: Set[int], limit: int) -> Walk:
         before = word
         position += size * repeats
         count += repeats
+    if count < limit and position == there and len(data) % 4 and not fault:
+        fault, wanted = "partial", 4
     return _walked(runs, position, fault, wanted)
+
+
+def _quick(data: NDArray[np.uint8]) -> memoryview[int]:
+    """Return the words of `data` as what gives single ones faster than an array does, at any alignment."""
+    return memoryview(data.data if len(data) else b"").cast("B").cast("I")
 
 
 def _look(words: NDArray[np.uint32], position: int, known: Set[int]) -> tuple[int, str, int]:
     """Return the words of the packet at `position`, what is wrong with it and the bytes it wants."""
     there = len(words) - position
-    if not there:
-        return 0, "partial", 4
     word = int(words[position])
     if masked_id(word) not in known and not (there > 2 and _begins_header(word, words[position + 2])):
         return 0, "unknown", 0
@@ -197,8 +209,10 @@ def _first_chain(
     data: NDArray[np.uint8], begin: int, end: int, known: Set[int], ended: bool, lone_end: bool
 ) -> int | None:
     """Return the first byte of ``begin..end`` from which packets follow each other."""
-    for low in range(begin, end, _WINDOW):
-        place = _candidates(data, low, min(low + _WINDOW, end), known)
+    low, width = begin, _FIRST_WINDOW
+    while low < end:
+        place = _candidates(data, low, min(low + width, end), known)
+        low, width = low + width, min(4 * width, _WINDOW)
         position, alive = place, np.ones(len(place), bool)
         for step in range(_CHAIN):
             size = _sizes(data, position, known)

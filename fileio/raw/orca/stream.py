@@ -22,6 +22,8 @@ __all__ = ["OrcaStream", "read_header"]
 _LOG = logging.getLogger("sapwood.fileio.raw.orca")
 
 _AHEAD = 4 << 20  # bytes looked through for set-up before tables are made
+_MOST_RESYNCS = 20_000
+_MOST_TOLD = 1000
 _HOMES = {
     "records": (HEADER_DECODER, "ORRunDecoderForRun"),
     "flashcam": ("ORFlashCamADCWaveformDecoder", "ORFlashCamWaveformDecoder"),
@@ -183,6 +185,9 @@ class OrcaStream(PacketStream):
     def _go_on(self, there: int, found: Walk) -> bool:
         """Skip what is no packet; return whether packets follow."""
         offset, cut = self.source.offset, found.fault == "partial"
+        if self.resyncs >= _MOST_RESYNCS:
+            self._tell(f"damaged in too many places: what comes after offset {offset} is not read")
+            return False
         skipped = find_packets(self.source, self._index.keys(), lone_end=not cut)
         if skipped is None:
             what = (
@@ -197,5 +202,6 @@ class OrcaStream(PacketStream):
         return True
 
     def _tell(self, text: str) -> None:
-        _LOG.warning("%s: %s", self.source.name, text)
-        self.problems.append(f"{self.source.name}: {text}")
+        if len(self.problems) < _MOST_TOLD or self.resyncs >= _MOST_RESYNCS:
+            _LOG.warning("%s: %s", self.source.name, text)
+            self.problems.append(f"{self.source.name}: {text}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sapwood.fileio.lh5 import read
+from sapwood.fileio.raw import build_raw
 from sapwood.fileio.raw.orca import OrcaStream
 from sapwood.fileio.raw.orca.packets import walk
 
@@ -104,6 +109,25 @@ def test_an_impossible_length_takes_no_memory(made: Any, decoded: Any, head: byt
     tracemalloc.stop()
     assert len(result.column("ORRunDecoderForRun", "run_number")) == 5
     assert peak < 60e6
+
+
+def test_a_stream_of_nothing_but_damage_is_given_up(
+    made: Any, decoded: Any, head: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sapwood.fileio.raw.orca.stream._MOST_RESYNCS", 20)
+    result = decoded(head + (runs_of(made, 3) + b"\xff" * 4) * 100)
+    assert len(result.column("ORRunDecoderForRun", "run_number")) == 63
+    assert result.stream.resyncs == 20
+    assert result.problems[-1].endswith(f"after offset {len(head) + 21 * 52 - 4} is not read")
+
+
+@pytest.mark.parametrize("packer", [gzip, bz2])
+def test_packed_files(made: Any, tmp_path: Path, head: bytes, packer: Any) -> None:
+    path = tmp_path / "run.orca.packed"
+    path.write_bytes(packer.compress(head + runs_of(made, 50)))
+    build_raw(path, out_spec=str(tmp_path / "out.lh5"))
+    numbers = read("ORRunDecoderForRun/run_number", tmp_path / "out.lh5")
+    assert numbers.nda.tolist() == list(range(50))
 
 
 def test_a_second_header_is_skipped(made: Any, decoded: Any, head: bytes) -> None:
