@@ -298,7 +298,7 @@ class SharedFile:
         self._wake.set()
 
     def forsake(self) -> None:
-        """Never touch the file again, for a disk that failed; whoever calls keeps the handle from collection."""
+        """Never touch the file again, whose disk failed; the caller keeps the handle from collection."""
         with _LOCK:
             self.closing.set()
             if _open.get(self.key) is self:
