@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from sapwood.errors import FileError, FormatError, SapwoodError
+from sapwood.fileio import lh5
+from sapwood.fileio.raw import build_raw
 from sapwood.fileio.raw.compass import CompassStream, EventLayout
 from sapwood.fileio.raw.compass.eventdecoder import OTHER_LENGTH
 from sapwood.fileio.raw.source import FileSource, ReadingSource
@@ -20,7 +23,8 @@ SAMPLES = [list(range(row, row + 8)) for row in range(40)]
 
 def events(count: int = 40, **other: Any) -> list[dict[str, Any]]:
     return [
-        {"time": 10**9 + 4000 * row, "channel": row % 3, "board": row % 2, "energy": row, "short": 65000 + row,
+        {"time": 10**9 + 4000 * row, "channel": row % 3, "board": row % 2, "energy": row,
+         "short": 65000 + row,
          "calibrated": row / 8, "flags": row << 8, "samples": SAMPLES[row % 40], **other}
         for row in range(count)
     ]  # fmt: skip
@@ -254,3 +258,18 @@ def test_sizes_of_heads() -> None:
     heads = {EventLayout(True, False, False, True).head: 23, EventLayout(True, True, True, True).head: 33}
     assert heads == {23: 23, 33: 33}
     assert EventLayout(False, False, False, False).head == 16
+
+
+def test_follow_up_files_without_header_continue_the_rows(compass: Any, tmp_path: Path) -> None:
+    first = compass.write(13, events(10)).rename(tmp_path / "first.BIN")
+    second = compass.write(13, events(10), header=False)
+    build_raw([first, second], out_spec=str(tmp_path / "all.lh5"))
+    table = lh5.read("CompassEvent", str(tmp_path / "all.lh5"))
+    assert table["energy"].nda.tolist() == list(range(10)) * 2
+
+
+def test_packed_files(compass: Any, tmp_path: Path) -> None:
+    packed = tmp_path / "run.BIN.gz"
+    packed.write_bytes(gzip.compress(compass.write(13, events()).read_bytes()))
+    summary = build_raw(packed)
+    assert summary.rows[f"{tmp_path / 'run.lh5'}:/CompassEvent"] == 40

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from sapwood.cli.main import cli
 from sapwood.errors import SapwoodError
 from sapwood.fileio import lh5
 from sapwood.fileio.raw import OutSpecError
@@ -250,6 +252,11 @@ def test_a_cluster_that_loses_a_worker(deadly: Path, inputs: list[Path], cluster
     assert (deadly / "once").exists()
     assert [rows(path) for path in inputs] == [10, 11, 12, 13]
     assert [one.status for one in build_many(jobs, executor, manifest)] == ["skipped"] * 5
+    command = ["raw", "build", *map(str, inputs), "--overwrite", "--scheduler", cluster.scheduler_address]
+    ran = CliRunner().invoke(cli, command)
+    assert ran.exit_code == 0, ran.output
+    assert len(ran.stdout.splitlines()) == 4
+    assert len(Path("sapwood-raw.jsonl").read_text().splitlines()) == 4
 
 
 def test_a_scheduler_that_is_not_there(inputs: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import time
@@ -261,3 +262,13 @@ def test_the_time_zone_is_an_argument_of_everything_that_opens_streams(llama: An
         assert chunk["LLAMAEvent"]["unixtime"].nda[0] == 1704164645 - 9 * 3600
     with open_stream(path, timezone="Asia/Tokyo") as (_, header):
         assert header[0].lgdo["initial_timestamp"].value == 1704164645 - 9 * 3600
+
+
+def test_packed_files(llama: Any, tmp_path: Path) -> None:
+    path = llama.write([llama.channel()], [llama.event(0, tick) for tick in range(20)])
+    packed = tmp_path / f"{path.name}.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    build_raw(packed, out_spec=str(tmp_path / "out.lh5"))
+    table = lh5.read("LLAMAEvent", str(tmp_path / "out.lh5"))
+    assert table["time_since_run_start"].nda == pytest.approx(np.arange(20) * 4e-9)
+    assert table["unixtime"].nda[0] == 1704164645
