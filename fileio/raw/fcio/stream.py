@@ -124,15 +124,12 @@ class FCIOStream(PacketStream):
 
     def next_block(self, nbytes: int, packets: int) -> PacketBlock | None:
         """Return the next records; a later configuration comes alone, and is in force from there on."""
-        while True:
-            layout = self._next_record()
-            if layout is None:
-                return None
-            if layout.tag in (CONFIG, FSP_CONFIG):
-                return self._later_config(layout)
-            block = self._records(max(nbytes, layout.nbytes), packets)
-            if block is not None:
-                return block
+        layout = self._next_record()
+        if layout is None:
+            return None
+        if layout.tag in (CONFIG, FSP_CONFIG):
+            return self._later_config(layout)
+        return self._records(layout, max(nbytes, layout.nbytes), packets)
 
     def _later_config(self, layout: Layout) -> PacketBlock:
         data, offset = self.source.peek(layout.nbytes)[: layout.nbytes], self.source.offset
@@ -149,8 +146,8 @@ class FCIOStream(PacketStream):
         self.source.advance(layout.nbytes)
         return block
 
-    def _records(self, nbytes: int, most: int) -> PacketBlock | None:
-        """Return records up to the next configuration, preamble or damage."""
+    def _records(self, first: Layout, nbytes: int, most: int) -> PacketBlock:
+        """Return records, the first of a known layout, up to the next configuration, preamble or damage."""
         data = self.source.peek(nbytes, least=4)
         starts: list[NDArray[np.int64]] = []
         sizes: list[int] = []
@@ -158,6 +155,8 @@ class FCIOStream(PacketStream):
         position, count = 0, 0
         while count < most and position + 4 <= len(data):
             found = self._run(data, position, most - count)
+            if found is None and not count:
+                found = first, 1  # the last of the stream, whose end is not seen otherwise
             if found is None:
                 break
             layout, rows = found
@@ -166,8 +165,6 @@ class FCIOStream(PacketStream):
             tags.append(layout.tag)
             position += rows * layout.nbytes
             count += rows
-        if not count:  # the first record is longer than what is at hand, and no later one
-            return None
         counts = [len(one) for one in starts]
         tag = np.repeat(np.array(tags, np.int32), counts)
         batch = FrameBatch(data[:position], np.concatenate(starts), np.repeat(np.array(sizes), counts))

@@ -267,3 +267,13 @@ def test_any_bytes_end_well(tail: bytes) -> None:
         pass
     assert streamer.summary().packets >= 2
     streamer.close_stream()
+
+
+@pytest.mark.parametrize("tag", [2, 5, 9, 77])
+def test_a_record_of_any_kind_may_be_the_last(tag: int) -> None:
+    streamer = FCStreamer()
+    streamer.open_stream(source(made.stream(made.config(), made.record(tag, made.ints(1), made.ints(2)))))
+    for _ in streamer:
+        pass
+    assert streamer.summary().packets == 2
+    assert streamer.summary().problems == []
