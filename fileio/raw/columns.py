@@ -19,10 +19,11 @@ from sapwood.fileio.lh5 import (
 )
 from sapwood.fileio.lh5.vectors import gather
 
-__all__ = ["flat_rows", "make_table", "select_columns", "select_rows"]
+__all__ = ["distinct", "flat_rows", "make_table", "select_columns", "select_rows"]
 
 _EQUAL = "array_of_equalsized_arrays<1,1>{real}"
 _VECTORS = "array<1>{array<1>{real}}"
+_FEW = 1 << 16
 
 
 def make_table(declared: Mapping[str, Mapping[str, Any]], size: int) -> Table:
@@ -72,6 +73,13 @@ def _waveform(dtype: np.dtype[Any], facts: dict[str, Any]) -> WaveformTable:
         for column, value in by_column.items():
             table[column].attrs[setting] = value
     return table
+
+
+def distinct(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the different values, sorted; quickly for small natural numbers."""
+    if values.dtype.kind in "iu" and len(values) and values.min() >= 0 and values.max() < _FEW:
+        return np.flatnonzero(np.bincount(values))
+    return np.unique(values)
 
 
 def select_rows(block: Mapping[str, Any], rows: NDArray[np.intp]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.fileio.raw.buffer import RawBuffer, RawBufferList
-from sapwood.fileio.raw.columns import flat_rows, make_table, select_columns, select_rows
+from sapwood.fileio.raw.columns import distinct, flat_rows, make_table, select_columns, select_rows
 from sapwood.fileio.raw.garbage import Garbage
 from sapwood.streams import FrameBatch
 
@@ -134,7 +134,7 @@ class DataDecoder:
             return
         if not len(keys):
             return
-        found = np.unique(keys).tolist()
+        found = distinct(keys).tolist()
         homes = [buffers.get(key) for key in found]
         if all(home is homes[0] for home in homes):  # all rows go into one table
             self._put(found[0], block, buffers, rows=len(keys))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sapwood.errors import FormatError
 from sapwood.fileio.lh5 import LH5EncodeError
 from sapwood.fileio.raw.buffer import RawBuffer
+from sapwood.fileio.raw.columns import distinct
 from sapwood.fileio.raw.datastreamer import DataStreamer
 from sapwood.fileio.raw.decoder import DataDecoder
 from sapwood.fileio.raw.garbage import UNDECODABLE
@@ -151,7 +152,7 @@ class PacketStreamer(DataStreamer):
         if not len(block.packets):
             return
         ids = block.packet_ids()
-        self._packets += len(np.unique(ids))
+        self._packets += len(ids) if block.ids is None else len(np.unique(ids))
         self.packet_id = int(ids[-1])
         for index, rows in _runs(block.decoder, self.stream.decoders):
             if index >= 0:
@@ -224,7 +225,7 @@ def _runs(
     decoder: NDArray[np.int8], decoders: list[DataDecoder]
 ) -> Iterator[tuple[int, NDArray[np.intp] | slice]]:
     """Yield decoders and the packets they get at once, in the order of the stream as far as it matters."""
-    present = np.unique(decoder).tolist()
+    present = (distinct(decoder.astype(np.int64) + 1) - 1).tolist()
     if len(present) == 1:
         yield int(present[0]), slice(None)
         return

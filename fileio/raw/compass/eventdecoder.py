@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.fileio.raw.buffer import RawBuffer
+from sapwood.fileio.raw.columns import distinct
 from sapwood.fileio.raw.compass.layout import EventLayout
 from sapwood.fileio.raw.decoder import DataDecoder
 from sapwood.fileio.raw.rowbytes import cut, structured
@@ -109,7 +110,7 @@ class CompassEventDecoder(DataDecoder):
         events = structured(cut(packets, 0, self._layout.head), self._layout.dtype)
         boards = np.minimum(events["board"], len(self._samples))
         expected = np.append(self._samples, 0)[boards]
-        for samples in np.unique(expected).tolist():
+        for samples in distinct(expected).tolist():
             mine = expected == samples
             if mine.all():
                 self._decode(packets, packet_ids, events, samples, buffers)

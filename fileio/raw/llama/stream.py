@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sapwood.fileio.raw.columns import distinct
 from sapwood.fileio.raw.llama.config import Channel, read_config
 from sapwood.fileio.raw.llama.eventdecoder import LLAMAEventDecoder
 from sapwood.fileio.raw.llama.headerdecoder import LLAMAHeaderDecoder
@@ -85,7 +86,7 @@ class LlamaStream(PacketStream):
     def _sensible(self, batch: FrameBatch, numbers: NDArray[np.int64]) -> int:
         """Return how many events make sense before the first that does not."""
         count = len(batch)
-        for number in np.unique(numbers).tolist():
+        for number in distinct(numbers).tolist():
             layout, rows = self._channels[number].layout, np.flatnonzero(numbers == number)
             bad = rows[~layout.makes_sense(first_words(batch[rows], layout.head))]
             if len(bad):
