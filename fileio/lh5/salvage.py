@@ -12,7 +12,7 @@ import numpy as np
 
 from sapwood.errors import FileError
 from sapwood.fileio.formats import CLEAN, LOSS, UNREADABLE, PathLike, Report
-from sapwood.fileio.hdf5 import SIGNATURE, open_h5
+from sapwood.fileio.hdf5 import SIGNATURE, h5py, open_h5
 from sapwood.fileio.lh5 import datatype
 from sapwood.fileio.lh5.chunks import refuse_bombs
 from sapwood.fileio.lh5.errors import LH5DecodeError, LH5EncodeError
@@ -24,7 +24,8 @@ __all__ = ["check", "rescue"]
 
 _STEP = 1 << 13  # rows looked at together
 _DEEPEST = 32
-_FAILURES = 1000  # reads of one object that may fail before the rest of it is given up
+_BAD_FILL = 1 << 20
+_FAILURES = 200  # reads of one object that may fail before the rest of it is given up
 _EOF_AT = {0: 40, 1: 44, 2: 28, 3: 28}  # superblock version -> where it says how long the file is
 _FAULTS = (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError, AttributeError)
 
@@ -67,7 +68,7 @@ def _judged(report: Report) -> Report:
 
 @contextlib.contextmanager
 def _opened(path: str, copy: str, report: Report) -> Iterator[Any]:
-    """Open a file; one that is shorter than it says by way of a copy filled up with zeros."""
+    """Open a file; one that is shorter than it says by way of a copy that is filled up."""
     try:
         file = open_h5(path)
     except FileError as error:
@@ -78,7 +79,7 @@ def _opened(path: str, copy: str, report: Report) -> Iterator[Any]:
         report.torn_bytes = said - size
         try:
             shutil.copyfile(path, copy)
-            os.truncate(copy, said)
+            _fill_up(copy, size, said)
             with open_h5(copy) as file:
                 yield file
         finally:
@@ -86,6 +87,18 @@ def _opened(path: str, copy: str, report: Report) -> Iterator[Any]:
         return
     with file:
         yield file
+
+
+def _fill_up(path: str, size: int, said: int) -> None:
+    """Make a file as long as it should be.
+
+    What is cut off in the middle continues with bytes that are no valid size: zeros there let the
+    HDF5 library search a heap of texts for ever.
+    """
+    with open(path, "r+b") as file:
+        file.seek(size)
+        file.write(b"\xff" * min(_BAD_FILL, said - size))
+        file.truncate(said)
 
 
 def _said_size(path: str) -> int:
@@ -96,8 +109,14 @@ def _said_size(path: str) -> int:
     return 0 if at is None else int.from_bytes(head[at : at + 8], "little")
 
 
-def _walk(group: Any, report: Report, writer: ObjectWriter | None, depth: int = _DEEPEST) -> None:
-    """Look at all objects in `group`; write what can be read if there is a `writer`."""
+def _walk(
+    group: Any, report: Report, writer: ObjectWriter | None, above: frozenset[int] = frozenset()
+) -> None:
+    """Look at all objects in `group`; write what can be read if there is a `writer`.
+
+    `above` holds the addresses of the groups that lead here: in a damaged file a link may lead back.
+    """
+    above |= {_address(group)}
     for name in _listed(group, report):
         path = full_name(group, name)
         try:
@@ -108,12 +127,20 @@ def _walk(group: Any, report: Report, writer: ObjectWriter | None, depth: int = 
             report.lost += 1
             continue
         if kind in (datatype.STRUCT, None) and not is_dataset(node):
-            if depth:
-                _walk(node, report, writer, depth - 1)
+            if len(above) < _DEEPEST and _address(node) not in above:
+                _walk(node, report, writer, above)
+            else:
+                report.problems.append(f"{path}: groups lie in each other without end")
+                report.lost += 1
         elif kind in (datatype.SCALAR, datatype.HISTOGRAM, datatype.VIEW):
             _whole(node, report, writer, kind == datatype.VIEW)
         elif kind is not None:
             _rows(node, report, writer)
+
+
+def _address(node: Any) -> int:
+    """Return where an object lies in its file."""
+    return int(h5py().h5o.get_info(node.id).addr)
 
 
 def _listed(group: Any, report: Report) -> list[str]:

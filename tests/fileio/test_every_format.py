@@ -264,8 +264,6 @@ def survive(format: Format, path: Path, out: Path) -> None:
 
 def test_truncated_files(sample: tuple[Format, Path], tmp_path: Path) -> None:
     format, path = sample
-    if format.name == "lh5":  # has tests of cut files of its own
-        return
     data = path.read_bytes()
     random_ = random.Random(len(data))
     few = 4 if data.startswith(SIGNATURE) else 16
