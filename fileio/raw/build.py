@@ -6,6 +6,8 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 from sapwood.fileio.raw.buffer import RawBuffer
@@ -101,6 +103,9 @@ def build_raw(
     library, default_out = _library(out_spec, streams[0], kwargs)
     if buffer_size < 1:
         raise OutSpecError(f"bad buffer_size {buffer_size}", expected="at least 1")
+    for name, limit in (("n_max", n_max), ("n_max_rows", n_max_rows)):
+        if not isinstance(limit, Real) or not limit >= 0:
+            raise OutSpecError(f"bad {name}", expected="a number, at least 0", seen=limit)
     summary, limits = Summary(), _Limits(n_max, n_max_rows)
     _LOG.info("input: %s", ", ".join(map(str, streams)))
     begin = time.perf_counter()
@@ -111,7 +116,7 @@ def build_raw(
             summary.add(
                 _convert(
                     streamer, stream, (own, default_out), outputs, limits,
-                    size=buffer_size, first=number == 0, progress=progress,
+                    size=buffer_size, inputs=streams if number == 0 else None, progress=progress,
                 )
             )  # fmt: skip
             if limits.reached:
@@ -177,10 +182,10 @@ def _convert(
     limits: _Limits,
     *,
     size: int,
-    first: bool,
+    inputs: Sequence[Any] | None,
     progress: Callable[[int, int | None], object] | None,
 ) -> Summary:
-    """Convert one stream."""
+    """Convert one stream; check the outputs when all `inputs` are given."""
     library, out_stream = target
     total = os.path.getsize(stream) if isinstance(stream, str) and os.path.isfile(stream) else None
     by_packets = isinstance(streamer, PacketStreamer)
@@ -188,8 +193,8 @@ def _convert(
         streamer.events_left = limits.events
     header = streamer.open_stream(stream, library, size, "only_full", out_stream)
     try:
-        if first:
-            outputs.check(streamer.rb_lib.get_list_of("out_stream"))
+        if inputs is not None:
+            outputs.check(streamer.rb_lib.get_list_of("out_stream"), inputs)
         outputs.write(limits.cut(header))
         while not limits.reached:
             single = not by_packets and limits.events != _INF
@@ -218,5 +223,5 @@ def _report(summary: Summary, seconds: float) -> None:
     for name, nbytes in summary.files.items():
         _LOG.info("output file: %s (%.3f KB)", name, nbytes / 1024)
     _LOG.info("converted %d packets in %.3g s", summary.packets, seconds)
-    for loss in summary.losses():
+    for loss in replace(summary, problems=[]).losses():  # problems were told when they were found
         _LOG.warning("%s", loss)

@@ -23,47 +23,56 @@ __all__ = ["distinct", "flat_rows", "make_table", "select_columns", "select_rows
 
 _EQUAL = "array_of_equalsized_arrays<1,1>{real}"
 _VECTORS = "array<1>{array<1>{real}}"
+_ROOM_BYTES = 64 << 20  # that a column reserves at most
 _FEW = 1 << 16
 
 
-def make_table(declared: Mapping[str, Mapping[str, Any]], size: int) -> Table:
-    """Return an empty table with the columns declared, with room for `size` rows.
+def make_table(declared: Mapping[str, Mapping[str, Any]], size: int, *, rows: int = 0) -> Table:
+    """Return a table of `rows` rows of zeros, with the columns declared and room for `size` rows.
+
+    There is room for fewer rows where they are long: it grows when they come.
 
     Raises
     ------
     FormatError
         For a ``datatype`` that does not exist.
     """
-    table = Table({name: _column(name, dict(facts)) for name, facts in declared.items()}, size=0)
-    table.reserve_capacity(size)
+    table = Table({name: _column(name, dict(facts), rows) for name, facts in declared.items()}, size=rows)
+    table.reserve_capacity(min(size, _ROOM_BYTES // max(map(_row_bytes, declared.values()), default=1)))
     return table
 
 
-def _column(name: str, facts: dict[str, Any]) -> Any:
+def _row_bytes(facts: Mapping[str, Any]) -> int:
+    length = facts.get("wf_len") or facts.get("length") or 1
+    return max(1, np.dtype(facts["dtype"]).itemsize * int(length))
+
+
+def _column(name: str, facts: dict[str, Any], rows: int) -> Any:
     dtype, kind = np.dtype(facts.pop("dtype")), facts.pop("datatype", None)
     if kind is None:
-        return Array(shape=(0,), dtype=dtype, attrs=facts)
+        return Array(shape=(rows,), dtype=dtype, attrs=facts)
     if kind == "waveform":
-        return _waveform(dtype, facts)
+        return _waveform(dtype, facts, rows)
     if kind == _EQUAL:
-        return ArrayOfEqualSizedArrays(shape=(0, facts.pop("length")), dtype=dtype, attrs=facts)
+        return ArrayOfEqualSizedArrays(shape=(rows, facts.pop("length")), dtype=dtype, attrs=facts)
     if kind == _VECTORS:
         facts.pop("length_guess", None)
-        return VectorOfVectors(shape_guess=(0, 0), dtype=dtype, attrs=facts)
+        return VectorOfVectors(shape_guess=(rows, 0), dtype=dtype, attrs=facts)
     raise FormatError(
         f"Column {name} has an unknown datatype", expected=f"waveform, {_EQUAL} or {_VECTORS}", seen=kind
     )
 
 
-def _waveform(dtype: np.dtype[Any], facts: dict[str, Any]) -> WaveformTable:
+def _waveform(dtype: np.dtype[Any], facts: dict[str, Any], rows: int) -> WaveformTable:
+    """Return waveforms; `dt` is set even before rows are put."""
     dt = facts.pop("dt")
     times = np.float64 if isinstance(dt, np.float64) else np.float32
     settings = {name: facts.pop(name) for name in ("compression", "hdf5_settings") if name in facts}
     table = WaveformTable(
-        size=0,
-        t0=np.zeros(0, np.float32),
+        size=rows,
+        t0=np.zeros(rows, np.float32),
         t0_units=facts.pop("t0_units"),
-        dt=np.zeros(0, times),
+        dt=np.full(rows, dt, times),
         dt_units=facts.pop("dt_units"),
         wf_len=facts.pop("wf_len"),
         dtype=dtype,

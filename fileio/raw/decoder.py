@@ -57,7 +57,12 @@ class DataDecoder:
         pass
 
     def get_key_lists(self) -> list[list[Any]]:
-        """Return groups of keys; the keys of a group may share a table."""
+        """Return groups of keys; the keys of a group may share a table.
+
+        By default one group: of those of `get_key_list` where that is overridden, else of None.
+        """
+        if type(self).get_key_list is not DataDecoder.get_key_list:
+            return [list(self.get_key_list())]
         return [[None]]
 
     def get_key_list(self) -> list[Any]:
@@ -80,8 +85,17 @@ class DataDecoder:
         return 1
 
     def make_lgdo(self, key: Any = None, size: int | None = None) -> Any:
-        """Return an empty table for rows with `key`, with room for `size` rows."""
-        return make_table(self.get_decoded_values(key), size or 0)
+        """Return a table for rows with `key` and room for `size` rows.
+
+        It is empty, and grows when rows are put. When the decoder overrides `decode_packet` and not
+        `decode_batch`, it has these rows, for such decoders may set elements one by one.
+        """
+        kind = type(self)
+        by_packets = (
+            kind.decode_batch is DataDecoder.decode_batch
+            and kind.decode_packet is not DataDecoder.decode_packet
+        )
+        return make_table(self.get_decoded_values(key), size or 0, rows=(size or 0) if by_packets else 0)
 
     def decode_batch(
         self, packets: FrameBatch, packet_ids: NDArray[np.uint32], buffers: Mapping[Any, RawBuffer]
@@ -102,13 +116,14 @@ class DataDecoder:
             self.decode_packet(packets.frame_bytes(row), buffers, packet_id)
 
     def decode_packet(
-        self, packet: NDArray[np.uint8], evt_rbkd: Mapping[Any, RawBuffer] | RawBufferList, packet_id: int
+        self, packet: Any, evt_rbkd: Mapping[Any, RawBuffer] | RawBufferList, packet_id: int
     ) -> bool:
-        """Decode one packet; return whether any buffer is full."""
+        """Decode one packet, a bytes-like object; return whether any buffer is full."""
         buffers = evt_rbkd.get_keyed_dict() if isinstance(evt_rbkd, RawBufferList) else evt_rbkd
         if type(self).decode_batch is DataDecoder.decode_batch:
             raise NotImplementedError(f"{type(self).__name__} has neither decode_batch nor decode_packet")
-        batch = FrameBatch(packet, np.zeros(1, np.int64), np.array([len(packet)], np.int64))
+        data = np.frombuffer(packet, np.uint8)
+        batch = FrameBatch(data, np.zeros(1, np.int64), np.array([len(data)], np.int64))
         self.decode_batch(batch, np.array([packet_id], np.uint32), buffers)
         return any(buffer.is_full() for buffer in buffers.values())
 

@@ -75,6 +75,8 @@ class Processes:
             finally:
                 for worker in crew:
                     worker.stop()
+                for worker in crew:
+                    worker.kill()
                 threads.shutdown(wait=True, cancel_futures=True)
                 for worker in crew:
                     worker.close()
@@ -158,6 +160,7 @@ def build_many(
             yield Outcome(job["in_stream"], SKIPPED, attempts=0)
         else:
             left.append(job)
+    left = [_replacing(job) if manifest is not None and manifest.made_outputs(job) else job for job in left]
     states = {job["in_stream"]: Manifest.input_state(job["in_stream"]) for job in left}
     by_input = {job["in_stream"]: job for job in left}
     for outcome in (executor or OneByOne()).run(left, progress):
@@ -165,3 +168,8 @@ def build_many(
             job = by_input[outcome.in_stream]
             manifest.add(job, states[outcome.in_stream], outcome.summary.get("files", {}))
         yield outcome
+
+
+def _replacing(job: dict[str, Any]) -> dict[str, Any]:
+    """Return the conversion with leave to replace its outputs."""
+    return {**job, "arguments": {**job["arguments"], "overwrite": True}}

@@ -64,14 +64,15 @@ def make_job(in_stream: PathLike, *, decoders: Sequence[str] = (), **arguments: 
     Parameters
     ----------
     in_stream
-        A file; its path is made absolute, as is that of every output.
+        A file, whose path is made absolute, as is that of every output; or an address.
     decoders
         For recordings, see `sapwood.fileio.raw.recording.declare_decoders`.
     arguments
         Of `sapwood.fileio.raw.build_raw`; others are words of the output's specification. The word
         ``orig_basename`` is the name of the file without its last ending.
     """
-    path = _absolute(os.fspath(in_stream))
+    path = os.fspath(in_stream)
+    path = path if path.startswith("tcp://") else _absolute(path)
     words = {"orig_basename": os.path.splitext(os.path.basename(path))[0]}
     given = {name: value for name, value in arguments.items() if value is not None}
     for name in ("out_spec", "compass_config_file"):

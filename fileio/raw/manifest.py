@@ -68,6 +68,12 @@ class Manifest:
         files = entry.get("files")
         return isinstance(files, dict) and all(_size(name) == size for name, size in files.items())
 
+    def made_outputs(self, job: dict[str, Any]) -> bool:
+        """Tell whether the outputs of `job` that are there are its own, of whatever state of its input."""
+        entry = self._done.get(job["in_stream"])
+        files = None if entry is None or entry.get("job") != _digest(job) else entry.get("files")
+        return isinstance(files, dict) and all(_size(name) in (None, size) for name, size in files.items())
+
     def add(self, job: dict[str, Any], state: Any, files: dict[str, int]) -> None:
         """Note that `job` is done: line by line, on the disk when this returns.
 
@@ -117,7 +123,6 @@ def _size(path: str) -> int | None:
 
 def _digest(job: dict[str, Any]) -> str:
     """Return what differs for other arguments; how existing files are treated does not count."""
-    text = json.dumps(
-        {name: job[name] for name in sorted(job) if name != "overwrite"}, sort_keys=True, default=str
-    )
+    arguments = {name: value for name, value in job["arguments"].items() if name != "overwrite"}
+    text = json.dumps({**job, "arguments": arguments}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

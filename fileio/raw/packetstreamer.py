@@ -52,6 +52,7 @@ class PacketStreamer(DataStreamer):
         self._class = stream_class
         self._stream: PacketStream | None = None
         self._packets = 0
+        self._told = [0, 0]  # problems of the source and of the stream that were logged
         self.events_left = float("inf")
 
     def make_stream(self, source: Source) -> PacketStream:
@@ -101,6 +102,8 @@ class PacketStreamer(DataStreamer):
             source.close()
             raise
         self.n_bytes_read = source.offset
+        self._told = [0, 0]
+        self._log_problems()
         return self._buffers_with_rows()
 
     def close_stream(self) -> None:
@@ -119,11 +122,13 @@ class PacketStreamer(DataStreamer):
         block = self.stream.next_block(_BLOCK_BYTES, min(packets, self._room()))
         if block is None:
             self.n_bytes_read = self.stream.source.offset
+            self._log_problems()
             return 0
         if self.events_left != float("inf"):
             block = self._cut(block)
         self._decode(block)
         self.n_bytes_read = self.stream.source.offset
+        self._log_problems()
         self.any_full = any(one.is_full() for buffers in self.rb_lib.values() for one in buffers)
         return max(1, len(block.packets))
 
@@ -202,9 +207,16 @@ class PacketStreamer(DataStreamer):
 
     def _tell(self, decoder: DataDecoder, packet_id: int, error: Exception) -> None:
         if decoder.garbage.count <= 10:
-            text = f"{self.stream.source.name}: packet {packet_id} cannot be decoded: {error}"
-            _LOG.warning(text)
-            self.stream.problems.append(text)
+            self.stream.problems.append(
+                f"{self.stream.source.name}: packet {packet_id} cannot be decoded: {error}"
+            )
+
+    def _log_problems(self) -> None:
+        """Log the problems that have come since it was called last."""
+        for index, found in enumerate((self.stream.source.problems, self.stream.problems)):
+            for text in found[self._told[index] :]:
+                _LOG.warning("%s", text)
+            self._told[index] = len(found)
 
     def summary(self) -> Summary:
         """Return what was read, and what was lost, so far."""

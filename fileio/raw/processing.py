@@ -56,7 +56,7 @@ def process_table(
     if "dsp_config" in proc_spec:
         _compute(result, table, proc_spec["dsp_config"], db_dict)
     for field, dtype in (proc_spec.get("dtype_conv") or {}).items():
-        _convert(result, field, np.dtype(dtype))
+        _convert(result, field, dtype)
     for field in proc_spec.get("drop") or ():
         if _known(result, field, "drop"):
             del result[field]
@@ -115,9 +115,13 @@ def _facts(obj: Any) -> dict[str, Any]:
     return {name: value for name, value in obj.attrs.items() if name != "datatype"}
 
 
-def _convert(result: Table, field: str, dtype: np.dtype[Any]) -> None:
+def _convert(result: Table, field: str, wanted: Any) -> None:
     if not _known(result, field, "dtype_conv"):
         return
+    try:
+        dtype = np.dtype(wanted)
+    except TypeError as error:
+        raise OutSpecError(f"proc_spec: there is no type {wanted!r} for {field!r}") from error
     column = result[field]
     if not isinstance(column, Array):
         raise OutSpecError(f"proc_spec: {field!r} is no array whose type can be converted")

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from sapwood.errors import FileError
-from sapwood.fileio.raw.errors import OutSpecError
+from sapwood.fileio.raw.errors import InputMissing, OutSpecError
 
 __all__ = ["SPEC_ENDINGS", "load_dict"]
 
@@ -19,6 +19,8 @@ def load_dict(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises
     ------
+    InputMissing
+        When it is not there.
     FileError
         When it cannot be read.
     OutSpecError
@@ -28,6 +30,8 @@ def load_dict(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         with open(name, encoding="utf-8") as file:
             text = file.read()
+    except FileNotFoundError as error:
+        raise InputMissing(f"file {name} not found", file=name) from error
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"Failed to read {name}", file=name, seen=error) from error
     if name.endswith(".json"):

@@ -26,6 +26,7 @@ __all__ = [
     "open_stream",
     "register_stream",
     "split_out_stream",
+    "stream_kind",
     "stream_type_of",
 ]
 
@@ -106,6 +107,27 @@ _types: dict[str, StreamType] = {
 def register_stream(kind: StreamType) -> None:
     """Add a stream type for this process, or replace the one of its name."""
     _types[kind.name] = kind
+
+
+def stream_kind(name: str) -> StreamType:
+    """Return the stream type `name`.
+
+    Raises
+    ------
+    UnknownStreamType
+        When there is no such type.
+    """
+    if name == "MGDO":
+        raise UnknownStreamType("MGDO streaming not yet implemented", expected=", ".join(_types))
+    kind = _types.get(name)
+    if kind is None:
+        near = nearest(name, list(_types))
+        raise UnknownStreamType(
+            f"unknown input stream type {name}",
+            expected=", ".join(_types),
+            hint=f"Did you mean: {', '.join(near)}?" if near else None,
+        )
+    return kind
 
 
 def input_path(in_stream: Any) -> Any:
@@ -192,18 +214,9 @@ def get_streamer(
         When it cannot be found out.
     """
     in_stream = input_path(in_stream)
-    if in_stream_type == "MGDO":
-        raise UnknownStreamType("MGDO streaming not yet implemented", expected=", ".join(_types))
     if in_stream_type is None:
         in_stream_type = stream_type_of(in_stream, compass_config_file)
-    kind = _types.get(in_stream_type)
-    if kind is None:
-        near = nearest(in_stream_type, list(_types))
-        raise UnknownStreamType(
-            f"unknown input stream type {in_stream_type}",
-            expected=", ".join(_types),
-            hint=f"Did you mean: {', '.join(near)}?" if near else None,
-        )
+    kind = stream_kind(in_stream_type)
     given = {"compass_config_file": compass_config_file, "timezone": timezone}
     return kind.streamer(**{name: given[name] for name in kind.options if given.get(name) is not None})
 

@@ -69,9 +69,13 @@ class Summary:
             shown = ", ".join(map(str, list(counts)[:10])) + (", ..." if len(counts) > 10 else "")
             yield f"{decoder}: {sum(counts.values())} rows skipped, their keys have no buffer: {shown}"
         for name, count in self.unknown.items():
-            yield f"{count} packets without a decoder: {name}"
+            yield f"{_packets(count)} without a decoder: {name}"
         for decoder, count in self.garbage.items():
-            yield f"{decoder}: {count} packets could not be decoded"
+            yield f"{decoder}: {_packets(count)} could not be decoded"
         if self.resyncs:
             yield f"the stream was searched for the next packet {self.resyncs} times"
         yield from self.problems
+
+
+def _packets(count: int) -> str:
+    return f"{count} packet" if count == 1 else f"{count} packets"

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from sapwood.fileio.raw.jobs import FAILED, BytesRead, Outcome
+from sapwood.fileio.raw.worker import PATIENCE_S
 
 __all__ = ["WorkerProcess"]
 
@@ -48,11 +49,21 @@ class WorkerProcess:
         return Outcome(job["in_stream"], FAILED, error=error, attempts=attempt)
 
     def stop(self) -> None:
-        """End the process, whatever it is at; no other one begins."""
+        """Ask the process to end, whatever it is at; no other one begins."""
         with self._lock:
             self._stopped = True
             if self._process is not None:
-                self._process.kill()
+                self._process.terminate()
+
+    def kill(self) -> None:
+        """End the process when it does not end by itself within some seconds, after `stop`."""
+        with self._lock:
+            process = self._process
+        if process is not None:
+            try:
+                process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
     def close(self) -> None:
         """Let go of the process, after `stop` and when `convert` has returned."""

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from sapwood.errors import RecordingExists
+from sapwood.errors import FileError, RecordingExists
 from sapwood.fileio.lh5 import LH5Store
 from sapwood.fileio.partfile import complete_file
 from sapwood.fileio.raw.buffer import RawBuffer
-from sapwood.fileio.raw.errors import OutputAmbiguous
+from sapwood.fileio.raw.errors import OutputAmbiguous, OutSpecError
 from sapwood.fileio.raw.processing import process_table
 from sapwood.fileio.raw.streams import split_out_stream
 
@@ -106,11 +106,13 @@ class Outputs:
         self._files = contextlib.ExitStack()
         self._parts: dict[str, str] = {}
 
-    def check(self, out_streams: Iterable[str]) -> None:
+    def check(self, out_streams: Iterable[str], inputs: Iterable[Any] = ()) -> None:
         """Make sure that the files may be written.
 
         Raises
         ------
+        OutSpecError
+            When one is an input.
         RecordingExists
             When one exists and may not be replaced.
         OutputAmbiguous
@@ -120,6 +122,8 @@ class Outputs:
             found = glob.glob(file) if not os.path.lexists(file) else [file]
             if len(found) > 1:
                 raise OutputAmbiguous(f"The output {file} stands for several files", seen=found)
+            if any(_same(one, stream) for one in found for stream in inputs):
+                raise OutSpecError(f"The output {file} is an input")
             if found and not self._overwrite:
                 raise RecordingExists(
                     f"file {found[0]} exists. Use option overwrite to proceed.", file=found[0]
@@ -149,7 +153,7 @@ class Outputs:
     def part_of(self, file: str) -> str:
         """Return the name under which `file` is written until it is complete."""
         if file not in self._parts:
-            os.makedirs(os.path.dirname(file) or ".", exist_ok=True)
+            _make_folder(os.path.dirname(file) or ".")
             part = self._files.enter_context(complete_file(file, overwrite=self._overwrite))
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(part)  # left by a run that was killed
@@ -173,3 +177,15 @@ class Outputs:
             self._files.__exit__(type(fault), fault, fault.__traceback__)
             raise
         self._files.__exit__(kind, error, trace)
+
+
+def _same(file: str, stream: Any) -> bool:
+    """Tell whether an input is the file `file`."""
+    return isinstance(stream, str) and os.path.exists(stream) and os.path.samefile(file, stream)
+
+
+def _make_folder(name: str) -> None:
+    try:
+        os.makedirs(name, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"Failed to make the folder {name}", file=name, seen=error.strerror) from error

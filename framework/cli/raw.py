@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sapwood.cli.failure import Damaged, Failure, Unreadable, one_line
+from sapwood.cli.failure import Damaged, Failure, Interrupted, Unreadable, one_line
 from sapwood.cli.output import console, human_bytes, human_count, json_option, print_json
+from sapwood.cli.signals import noted_interrupt
 
 if TYPE_CHECKING:
     from sapwood.fileio.raw.executors import Executor
@@ -92,12 +94,16 @@ def build(inputs: tuple[str, ...], as_json: bool, **options: Any) -> None:
     jobs = _jobs(inputs, options)
     manifest = None if name is None else Manifest(name, afresh=options["overwrite"])
     outcomes = []
-    with _bar(inputs, quiet=as_json) as shown:
-        for outcome in build_many(jobs, _executor(options), manifest, shown):
-            outcomes.append(outcome)
-            shown.finished(outcome)
-            if not as_json:
-                _tell(outcome)
+    try:
+        with _bar(inputs, quiet=as_json) as shown, noted_interrupt() as check, _told_once():
+            for outcome in build_many(jobs, _executor(options), manifest, shown):
+                outcomes.append(outcome)
+                shown.finished(outcome)
+                if not as_json:
+                    _tell(outcome, among=len(jobs))
+                check()
+    except KeyboardInterrupt:
+        raise Interrupted("Interrupted: what was not complete was not written") from None
     if as_json:
         print_json([dataclasses.asdict(outcome) for outcome in outcomes])
     _conclude(outcomes)
@@ -118,6 +124,7 @@ def _jobs(inputs: tuple[str, ...], options: Mapping[str, Any]) -> list[dict[str,
         decoder_table(DeclaredDecoder.parse(one).channel for one in decoders)
     except OutSpecError as error:
         raise click.UsageError(one_line(error)) from None
+    _check_type(options["in_stream_type"])
     if decoders and options["in_stream_type"]:
         raise click.UsageError("--decoder is for recordings, which have no --type")
     if decoders and str(Path.cwd()) not in sys.path:
@@ -134,6 +141,17 @@ def _jobs(inputs: tuple[str, ...], options: Mapping[str, Any]) -> list[dict[str,
     return [make_job(one, decoders=decoders, **arguments) for one in dict.fromkeys(inputs)]
 
 
+def _check_type(name: str | None) -> None:
+    from sapwood.fileio.raw.errors import UnknownStreamType
+    from sapwood.fileio.raw.streams import stream_kind
+
+    if name is not None:
+        try:
+            stream_kind(name)
+        except UnknownStreamType as error:
+            raise click.UsageError(one_line(error)) from None
+
+
 def _executor(options: Mapping[str, Any]) -> Executor:
     from sapwood.fileio.raw.executors import DaskCluster, OneByOne, Processes
 
@@ -144,11 +162,27 @@ def _executor(options: Mapping[str, Any]) -> Executor:
     return OneByOne() if options["jobs"] is None else Processes(options["jobs"])
 
 
-def _tell(outcome: Outcome) -> None:
-    """Print how a conversion went; losses go to stderr."""
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """Keep warnings of conversions out of the log: `_tell` prints what was lost."""
+    log = logging.getLogger("sapwood.fileio.raw")
+    level = log.level
+    if not log.isEnabledFor(logging.DEBUG):
+        log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+def _tell(outcome: Outcome, among: int) -> None:
+    """Print how one of `among` conversions went; errors of one of several, and losses, go to stderr."""
     name = outcome.in_stream
     if outcome.status == "skipped":
         click.echo(f"{name}: done before")
+    if outcome.error and among > 1:
+        text = one_line(outcome.error)
+        click.echo(f"  {text if name in text else f'{name}: {text}'}", err=True)
     if not outcome.summary:
         return
     rows, size = sum(outcome.summary["rows"].values()), sum(outcome.summary["files"].values())
@@ -174,12 +208,13 @@ def _conclude(outcomes: list[Outcome]) -> None:
         ("unreadable", Unreadable),
         ("damaged", Damaged),
     )
+    found = {status: [one for one in outcomes if one.status == status] for status, _ in failures}
+    counts = ", ".join(f"{len(those)} {status}" for status, those in found.items() if those)
     for status, failure in failures:
-        found = [outcome for outcome in outcomes if outcome.status == status]
-        if found:
-            first = found[0].error or f"{found[0].in_stream} is damaged; what is whole was converted"
-            more = f" (and {len(found) - 1} more files)" if len(found) > 1 else ""
-            raise failure(f"{first}{more}")
+        if found[status] and len(outcomes) > 1:
+            raise failure(f"Of {len(outcomes)} inputs {counts}")
+        for one in found[status]:
+            raise failure(one.error or f"{one.in_stream} is damaged; what is whole was converted")
 
 
 class _Shown:

@@ -102,7 +102,7 @@ def test_exit_codes(sapwood: Callable[..., Any], here: Path) -> None:
     ran = sapwood("raw", "build", "cut.BIN", "good.BIN")
     assert ran.code == 3
     assert "is cut after" in ran.err
-    assert "cut.BIN is damaged; what is whole was converted" in ran.err
+    assert ran.err.endswith("sapwood: Of 2 inputs 1 damaged\n")
     assert sapwood("raw", "build", "bad.BIN").code == 4
     assert sapwood("raw", "build", "none.BIN").code == 4
     ran = sapwood("raw", "build", "good.BIN", "bad.BIN")

@@ -43,6 +43,8 @@ __all__ = ["FCIOStream"]
 _LOG = logging.getLogger("sapwood.fileio.raw")
 _LARGEST_RECORD = 256 << 20
 _FIRST_RUN = 8
+_MOST_TOLD = 1000
+_MOST_EXTRA = 4096  # frames in a row that no record needs: more are damage
 _SEARCHED = (SPARSE_EVENT, EVENT, EVENT_HEADER, STATUS)
 
 
@@ -60,6 +62,8 @@ class FCIOStream(PacketStream):
         self._layouts: dict[tuple[int, int], Layout] = {}
         self._decoder_of: dict[int, int] = {}
         self._next_id = 1
+        self._extra_frames = 0
+        self._config = b""
         self.state: FCIOState | None = None
 
     def begin(self) -> PacketBlock:
@@ -96,6 +100,7 @@ class FCIOStream(PacketStream):
             raise
         for note in notes:
             _LOG.warning("%s: %s", self.source.name, note)
+        self._config = data.tobytes()
         self._make_decoders(config)
         packets = [one for one in (fsp, data) if one is not None]
         sizes = np.array([len(one) for one in packets], np.int64)
@@ -124,21 +129,27 @@ class FCIOStream(PacketStream):
 
     def next_block(self, nbytes: int, packets: int) -> PacketBlock | None:
         """Return the next records; a later configuration comes alone, and is in force from there on."""
-        layout = self._next_record()
-        if layout is None:
-            return None
-        if layout.tag in (CONFIG, FSP_CONFIG):
-            return self._later_config(layout)
-        return self._records(layout, max(nbytes, layout.nbytes), packets)
+        while (layout := self._next_record()) is not None:
+            if layout.tag not in (CONFIG, FSP_CONFIG):
+                return self._records(layout, max(nbytes, layout.nbytes), packets)
+            block = self._later_config(layout)
+            if block is not None:
+                return block
+        return None
 
-    def _later_config(self, layout: Layout) -> PacketBlock:
+    def _later_config(self, layout: Layout) -> PacketBlock | None:
+        """Return the record, which no decoder gets; None when it is damaged and skipped."""
         data, offset = self.source.peek(layout.nbytes)[: layout.nbytes], self.source.offset
-        self._tell(f"another {TAGS[layout.tag]} record: it gets no row", offset)
-        if layout.tag == CONFIG and self.state is not None:
-            try:
+        try:
+            if layout.tag == CONFIG and self.state is not None:
                 self.state.switch(FCIOConfig.parse(data, layout))
-            except FormatError as error:
-                self._tell(f"it is wrong and ignored: {error}", offset)
+            elif not layout.begin:
+                raise FormatError("The record is empty")
+        except FormatError as error:
+            self._resync(f"a wrong {TAGS[layout.tag]} record: {error}")
+            return None
+        if layout.tag != CONFIG or data.tobytes() != self._config:  # one like before loses nothing
+            self._tell(f"another {TAGS[layout.tag]} record: it gets no row", offset)
         block = PacketBlock(
             FrameBatch(data, np.zeros(1, np.int64), layout.nbytes), np.array([-1], np.int8), self._next_id
         )
@@ -250,7 +261,9 @@ class FCIOStream(PacketStream):
                 elif word >= 0 and self._extra(word):
                     continue
                 else:
-                    return parse_record(data, at_end)
+                    found = parse_record(data, at_end)
+                    self._extra_frames = 0
+                    return found
             except Incomplete:
                 if at_end or wanted > _LARGEST_RECORD:
                     self._cut(len(data))
@@ -262,6 +275,9 @@ class FCIOStream(PacketStream):
 
     def _extra(self, length: int) -> bool:
         """Skip a frame that its record does not need, if it is one."""
+        self._extra_frames += 1
+        if self._extra_frames > _MOST_EXTRA:
+            raise FormatError("There is no record", expected="a tag", seen=f"{_MOST_EXTRA} frames")
         most = (self.state.config.nsamples + 2) * 2 if self.state else 1 << 16
         frame = self.source.peek(4 + length + 4) if length <= max(most, 1 << 16) else np.zeros(0, np.uint8)
         if len(frame) < 4 + length:
@@ -306,10 +322,8 @@ class FCIOStream(PacketStream):
         self._tell(f"the stream ends within a record, its first {nbytes} bytes are lost", self.source.offset)
 
     def _tell(self, what: str, offset: int) -> None:
-        text = f"{self.source.name}: offset {offset}: {what}"
-        _LOG.warning(text)
-        if len(self.problems) < 1000:
-            self.problems.append(text)
+        if len(self.problems) < _MOST_TOLD:
+            self.problems.append(f"{self.source.name}: offset {offset}: {what}")
 
 
 def _all_finds(data: bytes, pattern: bytes) -> list[int]:

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sapwood.fileio.raw.columns import make_table
 from sapwood.fileio.raw.decoder import DataDecoder
 from sapwood.fileio.raw.orca.header import OrcaHeader
 from sapwood.fileio.raw.rowbytes import cut
@@ -21,7 +20,6 @@ TOO_SHORT = 2  # reasons of garbage: shorter than the fields that it must have,
 WRONG_SIZE = 3  # of another size than its fields say,
 WRONG_TRAILER = 4  # without the word that must be its last,
 _LOG = logging.getLogger("sapwood.fileio.raw.orca")
-_ROOM = 64 << 20  # bytes of waveforms that room is made for at once
 WRONG_RECORD = 5  # with another record than packets of its id hold,
 NO_SETUP = 6  # of a stream whose configuration never came.
 _REASONS = {
@@ -88,12 +86,6 @@ class OrcaDecoder(DataDecoder):
         early
             Whether it was seen before tables are made; it comes again when it is its turn.
         """
-
-    def make_lgdo(self, key: Any = None, size: int | None = None) -> Any:
-        """Return an empty table; room is made for fewer rows than `size` where waveforms are long."""
-        declared = self.get_decoded_values(key)
-        length = max((facts.get("wf_len", 0) for facts in declared.values()), default=0)
-        return make_table(declared, min(size or 0, _ROOM // (2 * length + 1)))
 
     def sound(
         self, packets: FrameBatch, packet_ids: NDArray[np.uint32]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from importlib import import_module
 
 import numpy as np
@@ -19,7 +18,6 @@ from sapwood.streams import FrameBatch
 
 __all__ = ["OrcaStream", "read_header"]
 
-_LOG = logging.getLogger("sapwood.fileio.raw.orca")
 
 _AHEAD = 4 << 20  # bytes looked through for set-up before tables are made
 _MOST_RESYNCS = 20_000
@@ -203,5 +201,4 @@ class OrcaStream(PacketStream):
 
     def _tell(self, text: str) -> None:
         if len(self.problems) < _MOST_TOLD or self.resyncs >= _MOST_RESYNCS:
-            _LOG.warning("%s: %s", self.source.name, text)
             self.problems.append(f"{self.source.name}: {text}")
