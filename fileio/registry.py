@@ -39,6 +39,10 @@ _BUILT_IN = {
     "apx": "sapwood.fileio.apx.format:APX",
     "apx-log": "sapwood.fileio.apx.format:APX_LOG",
     "astep": "sapwood.fileio.apx.format:ASTEP",
+    "fcio": "sapwood.fileio.raw.format:FCIO",
+    "orca": "sapwood.fileio.raw.format:ORCA",
+    "compass": "sapwood.fileio.raw.format:COMPASS",
+    "llama": "sapwood.fileio.raw.format:LLAMA",
     "fits": "sapwood.fileio.sinks.fits:FITS",
     "ecsv": "sapwood.fileio.sinks.ecsv:ECSV",
 }

@@ -8,6 +8,7 @@ levels between.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,19 @@ from sapwood.fileio.lh5.vectors import VectorOfVectors
 from sapwood.fileio.table import Column
 from sapwood.fileio.table import Table as AnyTable
 
-__all__ = ["LENGTHS", "from_table", "to_columns"]
+__all__ = ["LENGTHS", "ObjectTable", "from_table", "to_columns"]
 
 LENGTHS = "lengths_of"  # attribute of columns of lengths: the column they belong to
 _NOT_KEPT = frozenset({"datatype", "units", LENGTHS})
 _OF_READERS = frozenset({"file", "base"})
 _PLAIN = (str, bytes, bool, int, float, complex, np.generic)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ObjectTable(AnyTable):
+    """A table with the LGDO that its columns are those of: LH5 files get that, with types and attributes."""
+
+    lgdo: Any = None
 
 
 def to_columns(obj: Any, name: str, prefix: str = "") -> Iterator[tuple[str, Column]]:
@@ -54,14 +62,16 @@ def to_columns(obj: Any, name: str, prefix: str = "") -> Iterator[tuple[str, Col
     yield name, Column(flat.nda, start, size, unit, facts)
 
 
-def from_table(table: AnyTable) -> Table:
-    """Return `table` as an LGDO.
+def from_table(table: AnyTable) -> Any:
+    """Return `table` as an LGDO; an `ObjectTable` has its own, which may be no table.
 
     Raises
     ------
     FormatError
         When names of columns contradict each other.
     """
+    if isinstance(table, ObjectTable) and table.lgdo is not None:
+        return table.lgdo
     found = Table(size=len(table), attrs=_kept(table.attributes, _OF_READERS))
     for name, column in table.columns.items():
         if LENGTHS not in column.attributes:

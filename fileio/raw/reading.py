@@ -11,7 +11,7 @@ from sapwood.fileio.raw.errors import OutSpecError
 from sapwood.fileio.raw.library import RawBufferLibrary
 from sapwood.fileio.raw.streams import get_streamer, input_path
 
-__all__ = ["read_raw"]
+__all__ = ["ChosenTables", "read_raw"]
 
 
 def read_raw(
@@ -47,7 +47,7 @@ def read_raw(
         When the beginning of the stream is damaged.
     """
     streamer = get_streamer(in_stream, in_stream_type, compass_config_file, timezone)
-    library = _Chosen({"*": {"{name}": {"key_list": ["*"]}}})
+    library = ChosenTables({"*": {"{name}": {"key_list": ["*"]}}})
     library.tables = tables
     chunk = streamer.open_stream(input_path(in_stream), library, buffer_size)
     try:
@@ -65,7 +65,7 @@ def _rows(lgdo: Any, count: int) -> Any:
     return lgdo.rows(0, count) if hasattr(lgdo, "rows") else lgdo
 
 
-class _Chosen(RawBufferLibrary):
+class ChosenTables(RawBufferLibrary):
     """A library of some tables only."""
 
     tables: Sequence[str] | None = None

@@ -14,11 +14,12 @@ from sapwood.extras import need
 from sapwood.fileio.formats import PathLike
 from sapwood.fileio.mapped import MappedFile
 
-__all__ = ["FileSource", "ReadingSource", "Source", "open_source"]
+__all__ = ["FileSource", "ReadingSource", "Source", "is_packed", "open_source"]
 
 _READ_BYTES = 1 << 20
 _RELEASE_BYTES = 1 << 20
 _UNPACK_BYTES = 1 << 17
+_UNPACKERS = ("zlib", "isal", "igzip", "zst")  # in the modules of their errors
 
 
 class Source(Protocol):
@@ -162,6 +163,11 @@ def open_source(name: Any) -> Source:
     return source
 
 
+def is_packed(head: bytes) -> bool:
+    """Tell whether a file that begins with `head` is packed in a way that `open_source` unpacks."""
+    return head.startswith(tuple(_PACKED))
+
+
 def _gzip(path: str) -> Any:
     import gzip
 
@@ -196,7 +202,8 @@ def _unpacked(path: str, opener: Callable[[str], Any]) -> ReadingSource:
         try:
             data: bytes = some(min(nbytes, _UNPACK_BYTES))
         except Exception as error:
-            if not isinstance(error, OSError | EOFError | ValueError) and "zst" not in type(error).__module__:
+            known = isinstance(error, OSError | EOFError | ValueError)
+            if not known and not any(one in type(error).__module__ for one in _UNPACKERS):
                 raise
             source.problems.append(f"{path}: the compressed data are damaged: {error}")
             return b""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HEADER_BYTES", "MOST_SAMPLES", "EventLayout", "guess", "layout_of_header"]
+__all__ = ["HEADER_BYTES", "MOST_SAMPLES", "EventLayout", "guess", "layout_of_header", "sensible_events"]
 
 HEADER_BYTES = 2
 MOST_SAMPLES = 1 << 24  # of one event: more than any digitiser's memory holds
@@ -94,15 +94,27 @@ def guess(data: NDArray[np.uint8], ended: bool) -> EventLayout | None:
     best, most = None, 0
     for waveform, energy, calibrated, short in _CANDIDATES:
         layout = EventLayout(energy, calibrated, short, waveform, header=False)
-        events = _sensible(layout, data, ended)
+        events = sensible_events(layout, data, ended)
         if events > most:
             best, most = layout, events
     return best
 
 
-def _sensible(layout: EventLayout, data: NDArray[np.uint8], ended: bool) -> int:
-    """Return how many of the first events make sense, 0 when one of them makes none."""
+def sensible_events(layout: EventLayout, data: NDArray[np.uint8], ended: bool, *, alike: bool = True) -> int:
+    """Return how many of the first events, up to 32, make sense; 0 when one of them makes none.
+
+    Parameters
+    ----------
+    layout
+        Of the events.
+    data, ended
+        See `guess`.
+    alike
+        Whether all must have the same number of samples. If not, most must have a time or a
+        channel of their own: zeros make no sense.
+    """
     at, events = 0, 0
+    different: set[tuple[int, ...]] = set()
     times: list[int] = []
     samples: set[int] = set()
     while events < _GUESSED and at < len(data):
@@ -110,13 +122,16 @@ def _sensible(layout: EventLayout, data: NDArray[np.uint8], ended: bool) -> int:
         end = len(data) + 1 if event is None else at + layout.size(event)
         if event is not None:
             times.append(int(event["timestamp"]))
+            different.add((int(event["board"]), int(event["channel"]), times[-1]))
             samples.add(int(event["samples"]) if layout.waveform else 1)
-            if not _is_sensible(layout, event) or len(samples) > 1 or max(times) - min(times) > _SPAN_PS:
+            differ = alike and len(samples) > 1
+            if not _is_sensible(layout, event) or differ or max(times) - min(times) > _SPAN_PS:
                 return 0
         if end > len(data):
-            return events if events > 1 or not ended else 0
+            events = events if events > 1 or not ended else 0
+            break
         at, events = end, events + 1
-    return events
+    return events if alike or 2 * len(different) > events else 0
 
 
 def _is_sensible(layout: EventLayout, event: Any) -> bool:
