@@ -7,8 +7,9 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from numbers import Real
 from typing import Any
+
+import numpy as np
 
 from sapwood.fileio.raw.buffer import RawBuffer
 from sapwood.fileio.raw.datastreamer import DataStreamer
@@ -103,8 +104,9 @@ def build_raw(
     library, default_out = _library(out_spec, streams[0], kwargs)
     if buffer_size < 1:
         raise OutSpecError(f"bad buffer_size {buffer_size}", expected="at least 1")
-    for name, limit in (("n_max", n_max), ("n_max_rows", n_max_rows)):
-        if not isinstance(limit, Real) or not limit >= 0:
+    limits_given: dict[str, Any] = {"n_max": n_max, "n_max_rows": n_max_rows}
+    for name, limit in limits_given.items():
+        if not isinstance(limit, int | float | np.number) or not limit >= 0:
             raise OutSpecError(f"bad {name}", expected="a number, at least 0", seen=limit)
     summary, limits = Summary(), _Limits(n_max, n_max_rows)
     _LOG.info("input: %s", ", ".join(map(str, streams)))

@@ -43,8 +43,8 @@ def make_table(declared: Mapping[str, Mapping[str, Any]], size: int, *, rows: in
 
 
 def _row_bytes(facts: Mapping[str, Any]) -> int:
-    length = facts.get("wf_len") or facts.get("length") or 1
-    return max(1, np.dtype(facts["dtype"]).itemsize * int(length))
+    length = int(facts.get("wf_len") or facts.get("length") or 1)
+    return max(1, int(np.dtype(facts["dtype"]).itemsize) * length)
 
 
 def _column(name: str, facts: dict[str, Any], rows: int) -> Any:

@@ -122,6 +122,8 @@ def test_exit_codes(sapwood: Callable[..., Any], here: Path) -> None:
         (["--decoder", "a:B", "--decoder", "c:D"], "one decoder"),
         (["--decoder", "a:B", "--type", "ORCA"], "no --type"),
         (["--out-spec", "wrong.json"], "no JSON"),
+        (["--type", "orca"], "Did you mean: ORCA"),
+        (["--type", "MGDO"], "not yet implemented"),
     ],
 )
 def test_wrong_usage(sapwood: Callable[..., Any], here: Path, options: list[str], text: str) -> None:
@@ -207,3 +209,19 @@ def test_a_bar_on_a_terminal(here: Path) -> None:
     assert "100%" in text
     assert "B/s" in text
     assert "1,001 rows" in text
+
+
+def test_a_live_stream_is_no_path(sapwood: Callable[..., Any], here: Path) -> None:
+    ran = sapwood("raw", "build", "tcp://connect/1/127.0.0.1", "--out-spec", "live.lh5")
+    assert ran.code == 4
+    assert "Failed to open tcp://connect/1/127.0.0.1" in ran.err
+
+
+def test_each_failure_of_many_is_told(sapwood: Callable[..., Any], here: Path) -> None:
+    compass(here / "good.BIN")
+    (here / "bad.BIN").write_bytes(b"nothing of this kind at all")
+    ran = sapwood("raw", "build", "bad.BIN", "good.BIN", "none.BIN")
+    assert ran.code == 4
+    assert "no CoMPASS file" in ran.err
+    assert "none.BIN not found" in ran.err
+    assert ran.err.endswith("sapwood: Of 3 inputs 2 unreadable\n")

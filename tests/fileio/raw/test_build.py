@@ -344,3 +344,59 @@ def test_rows_are_processed_before_they_are_written(place: Path) -> None:
     wrong = {"FCEventDecoder": {"g": {"key_list": ["*"], "out_stream": "w.lh5", "proc_spec": {"windw": 1}}}}
     with pytest.raises(ValueError, match="windw"):
         build_raw("run.fcio", out_spec=wrong)
+
+
+def test_an_input_is_never_an_output(place: Path) -> None:
+    before = (place / "run.fcio").read_bytes()
+    (place / "other.fcio").symlink_to("run.fcio")
+    for name in ("run.fcio", "other.fcio"):
+        with pytest.raises(ValueError, match="is an input"):
+            build_raw("run.fcio", out_spec=name, overwrite=True)
+    assert (place / "run.fcio").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "text"),
+    [
+        ({"n_max": "x"}, ValueError, "bad n_max"),
+        ({"n_max_rows": -1}, ValueError, "bad n_max_rows"),
+        ({"n_max": float("nan")}, ValueError, "bad n_max"),
+        ({"out_spec": "none.yaml"}, FileNotFoundError, "file none.yaml not found"),
+        ({"out_spec": "run.fcio/x/out.lh5"}, OSError, "Failed to make the folder"),
+        (
+            {"out_spec": {"FCEventDecoder": {"e": {
+                "key_list": ["*"], "out_stream": "e.lh5", "proc_spec": {"dtype_conv": {"baseline": "foo"}}
+            }}}},
+            ValueError,
+            "no type 'foo'",
+        ),
+    ],
+)  # fmt: skip
+def test_wrong_arguments(options: dict[str, Any], kind: type[Exception], text: str, place: Path) -> None:
+    with pytest.raises(kind, match=text):
+        build_raw("run.fcio", **options)
+    assert [one.name for one in place.iterdir()] == ["run.fcio"]
+
+
+@pytest.mark.parametrize("tail", [b"\xff" * (1 << 22), bytes(1 << 22)])
+def test_long_nonsense_is_passed_over_at_once(tail: bytes, place: Path) -> None:
+    (place / "run.fcio").write_bytes(run() + tail)
+    summary = build_raw("run.fcio")
+    assert summary.rows["run.lh5:/FCEvent"] == 60
+    assert len(summary.problems) == 1
+    assert "nothing follows that makes sense" in summary.problems[0]
+
+
+def test_the_same_configuration_again_is_no_damage(place: Path) -> None:
+    (place / "run.fcio").write_bytes(run() + run())
+    summary = build_raw("run.fcio")
+    assert summary.rows["run.lh5:/FCEvent"] == 120
+    assert summary.problems == []
+
+
+def test_a_problem_is_logged_once(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (place / "run.fcio").write_bytes(run()[:-9])
+    with caplog.at_level("WARNING"):
+        problems = build_raw("run.fcio").problems
+    assert [record.getMessage() for record in caplog.records] == problems
+    assert len(problems) == 1

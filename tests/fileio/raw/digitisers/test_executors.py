@@ -203,6 +203,16 @@ class TestManifest:
         other = [make_job(one, overwrite=True, n_max=5) for one in inputs]
         assert self.statuses(other, path) == ["done"] * 4
 
+    def test_leave_to_overwrite_does_not_count(self, inputs: list[Path], tmp_path: Path) -> None:
+        path, plain = tmp_path / "done.jsonl", [make_job(one) for one in inputs[:2]]
+        assert self.statuses([make_job(one, overwrite=True) for one in inputs[:2]], path) == ["done"] * 2
+        assert self.statuses(plain, path) == ["skipped"] * 2
+        inputs[0].write_bytes(inputs[0].read_bytes() + b"x")
+        assert self.statuses(plain, path) == ["damaged", "skipped"]  # its own output is replaced
+        inputs[0].write_bytes(inputs[0].read_bytes() + b"y")
+        inputs[0].with_suffix(".lh5").write_bytes(b"of somebody else")
+        assert self.statuses(plain, path) == ["failed", "skipped"]
+
     def test_lines_that_make_no_sense_are_passed_over(self, inputs: list[Path], tmp_path: Path) -> None:
         path, jobs = tmp_path / "done.jsonl", [make_job(one, overwrite=True) for one in inputs[:2]]
         assert self.statuses(jobs, path) == ["done"] * 2
