@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sapwood.fileio.pymodaq.codec import decode, encode, is_plain_text
 from sapwood.fileio.pymodaq.errors import NodeError
 from sapwood.fileio.pymodaq.index import text_attribute
-from sapwood.fileio.pymodaq.rawattrs import put_fixed, put_plain, put_text
+from sapwood.fileio.pymodaq.rawattrs import put_fixed, put_text
 
 if TYPE_CHECKING:
     from sapwood.fileio.pymodaq.nodes import Node
@@ -55,12 +55,6 @@ class Attributes(Mapping[str, Any]):
                 put_text(node, key, value)
             else:
                 put_text(node, key, encode(value))
-            entry.remember(key, value)
-
-    def set_plain(self, key: str, value: Any) -> None:
-        """Store a plain HDF5 attribute, without PyMoDAQ's form."""
-        with self._node.writing() as entry:
-            put_plain(self._node.node, key, value)
             entry.remember(key, value)
 
     def __contains__(self, key: object) -> bool:

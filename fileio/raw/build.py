@@ -97,17 +97,9 @@ def build_raw(
         When the beginning of a stream is damaged. Damage later on ends the stream or is skipped,
         and is told in the summary.
     """
-    streams = list(in_stream) if isinstance(in_stream, list | tuple) else [in_stream]
-    if not streams:
-        raise OutSpecError("There is no input")
-    streams = [input_path(one) for one in streams]
+    streams = _inputs(in_stream)
     library, default_out = _library(out_spec, streams[0], kwargs)
-    if buffer_size < 1:
-        raise OutSpecError(f"bad buffer_size {buffer_size}", expected="at least 1")
-    limits_given: dict[str, Any] = {"n_max": n_max, "n_max_rows": n_max_rows}
-    for name, limit in limits_given.items():
-        if not isinstance(limit, int | float | np.number) or not limit >= 0:
-            raise OutSpecError(f"bad {name}", expected="a number, at least 0", seen=limit)
+    _check_limits(buffer_size, n_max=n_max, n_max_rows=n_max_rows)
     summary, limits = Summary(), _Limits(n_max, n_max_rows)
     _LOG.info("input: %s", ", ".join(map(str, streams)))
     begin = time.perf_counter()
@@ -127,6 +119,22 @@ def build_raw(
     summary.files = {name: os.path.getsize(name) for name in outputs.files}
     _report(summary, time.perf_counter() - begin)
     return summary
+
+
+def _inputs(in_stream: Any) -> list[Any]:
+    """Return the paths or addresses that are meant."""
+    streams = list(in_stream) if isinstance(in_stream, list | tuple) else [in_stream]
+    if not streams:
+        raise OutSpecError("There is no input")
+    return [input_path(one) for one in streams]
+
+
+def _check_limits(buffer_size: int, **limits: Any) -> None:
+    if buffer_size < 1:
+        raise OutSpecError(f"bad buffer_size {buffer_size}", expected="at least 1")
+    for name, limit in limits.items():
+        if not isinstance(limit, int | float | np.number) or not limit >= 0:
+            raise OutSpecError(f"bad {name}", expected="a number, at least 0", seen=limit)
 
 
 class _Limits:

@@ -8,30 +8,24 @@ import logging
 import os
 import select
 import socket
-import threading
 import time
-from typing import Any
 
 from sapwood.errors import ProtocolError, StreamError
 from sapwood.streams.batch import FrameBatch
-from sapwood.streams.counters import StageCounters
-from sapwood.streams.framequeue import Flow
 from sapwood.streams.gap import Gap
-from sapwood.streams.link import Master, drain
 from sapwood.streams.protocols.framer import MAX_FRAME, Framer
 from sapwood.streams.protocols.framing import Framing
-from sapwood.streams.sinkerrors import SinkErrors
+from sapwood.streams.transports.receiver import Receiver
 
 __all__ = ["TcpSource"]
 
 _log = logging.getLogger("sapwood.stream.TcpSource")
 
-_JOIN_S = 2.0
 _CONNECT_S = 5.0  # that a connection is given to come up
 _MAX_CHANNEL = 255
 
 
-class TcpSource(Master):
+class TcpSource(Receiver):
     """Receives bytes, as client or server, and sends the frames that a rule finds in them.
 
     All that the kernel holds becomes one batch, over the memory it was received into, with the time of
@@ -79,24 +73,18 @@ class TcpSource(Master):
         maxFrame: int = MAX_FRAME,
         retry: tuple[float, float] = (0.1, 5.0),
     ) -> None:
-        super().__init__()
+        super().__init__(_log)
         if not 0 <= channel <= _MAX_CHANNEL or not 0 < retry[0] <= retry[1]:
             raise StreamError(
                 "No such channel or pause", expected=f"0..{_MAX_CHANNEL}, 0 < first <= longest",
                 seen=f"{channel}, {retry}",
             )  # fmt: skip
-        self.counters = StageCounters()
         self.connections = 0
         self.connected = False
         self._framing, self._maxFrame, self._channel = framing, maxFrame, channel
         Framer(framing, maxFrame)  # refuses a bound that makes no sense
         self._host, self.port, self._server, self._retry = host, port, server, retry
-        self._faults = SinkErrors(_log)
-        self._life = threading.Lock()
-        self._worker: threading.Thread | None = None
-        self._bell: int | None = None  # closed at its other end to wake the thread
-        self._ringer: int | None = None
-        self._listener = self._listen() if server else None
+        self._socket = self._open_socket()
 
     def _listen(self) -> socket.socket:
         try:
@@ -109,81 +97,26 @@ class TcpSource(Master):
         listener.setblocking(False)
         return listener
 
-    # State
+    def _open_socket(self) -> socket.socket | None:
+        return self._listen() if self._server else None
 
-    @property
-    def lastError(self) -> Exception | None:
-        """The newest exception of a sink, or of the connection."""
-        return self._faults.last
-
-    def flow(self) -> Flow:
-        """Return the frames received, passed on, held (none) and dropped."""
-        accepted, dropped = self.counters.frames, self.counters.dropped_total
-        return Flow(accepted, accepted - dropped, 0, dropped)
-
-    # Life
-
-    def _addSlave(self, slave: Any) -> None:
-        """Link `slave`, and receive from now on."""
-        super()._addSlave(slave)
-        self._start()
-
-    def _start(self) -> None:
-        """Receive, also after a stop."""
-        with self._life:
-            if self._worker is None:
-                if self._server and self._listener is None:
-                    self._listener = self._listen()
-                self._bell, self._ringer = os.pipe()
-                work = self._bell, self._listener
-                name = f"TcpSource-{self._host}:{self.port}"
-                self._worker = threading.Thread(target=self._run, args=work, name=name, daemon=True)
-                self._worker.start()
-
-    def _stop(self) -> None:
-        """End the connection and the thread (2 s at most, when a sink holds it back)."""
-        with self._life:
-            worker, self._worker = self._worker, None
-            ringer, self._ringer = self._ringer, None
-            listener, self._listener = self._listener, None
-        if ringer is not None:
-            os.close(ringer)
-        elif listener is not None:
-            listener.close()
-        if worker is not None and worker is not threading.current_thread():
-            worker.join(_JOIN_S)
-            if worker.is_alive():
-                _log.warning("%s ends when the sink that holds it back returns", worker.name)
-
-    close = _stop
-
-    def abort(self) -> None:
-        """End the connection and the thread; nothing is held that could be dropped but a torn frame."""
-        self._stop()
-
-    def _quiesce(self, deadline: float) -> None:
-        """Receive no more."""
-        self._stop()
-
-    def _drain(self, deadline: float) -> bool:
-        """Wait for the queues behind to run empty; nothing is held here."""
-        return drain(self, deadline)
+    def _thread_name(self) -> str:
+        return f"TcpSource-{self._host}:{self.port}"
 
     # Thread
 
-    def _run(self, bell: int, listener: socket.socket | None) -> None:
-        pause = self._retry[0]
+    def _run(self, bell: int, link: socket.socket | None) -> None:
+        listener, pause = link, self._retry[0]
         try:
             while not _wait(bell, None, 0, 0.0):
                 began = self.counters.frames
                 try:
-                    link = self._accept(bell, listener) if listener else self._connect(bell)
-                    if link is None:
+                    connection = self._accept(bell, listener) if listener else self._connect(bell)
+                    if connection is None:
                         return
-                    self._serve(bell, link)
+                    self._serve(bell, connection)
                 except (OSError, ProtocolError) as error:
-                    self._faults.note(error)
-                    self.counters.errors = self._faults.count
+                    self._note(error)
                 pause = self._retry[0] if self.counters.frames > began else min(pause * 2, self._retry[1])
                 if listener is None and _wait(bell, None, 0, pause):
                     return
@@ -248,14 +181,7 @@ class TcpSource(Master):
         else:
             self.counters.accept(item.frames, item.bytes)
             self.counters.drop(item.reason, item.frames, item.bytes)
-        try:
-            if isinstance(item, FrameBatch):
-                self._sendBatch(item)
-            else:
-                self._sendGap(item)
-        except Exception as error:  # noqa: BLE001  # whatever a sink raises, the thread goes on
-            self._faults.note(error)
-            self.counters.errors = self._faults.count
+        super()._deliver(item)
 
 
 def _wait(bell: int, link: socket.socket | None, events: int, seconds: float | None) -> bool:

@@ -9,22 +9,17 @@ import os
 import select
 import socket
 import sys
-import threading
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.errors import StreamError
 from sapwood.streams.batch import FrameBatch
-from sapwood.streams.counters import StageCounters
-from sapwood.streams.framequeue import Flow
 from sapwood.streams.gap import Gap
-from sapwood.streams.link import Master, drain
 from sapwood.streams.payloadfield import PayloadField, Unwrapper
-from sapwood.streams.sinkerrors import SinkErrors
+from sapwood.streams.transports.receiver import Receiver
 
 __all__ = ["DatagramSource", "is_multicast"]
 
@@ -46,7 +41,7 @@ _MAX_CHANNEL = 255
 Sender = str | tuple[str, int]
 
 
-class DatagramSource(Master):
+class DatagramSource(Receiver):
     """Receives datagrams at a port; each is a frame.
 
     Datagrams that wait in the kernel become one batch, with the time of their arrival. They are received
@@ -112,8 +107,7 @@ class DatagramSource(Master):
         known = None if senders is None else _resolved(senders)
         if group is not None and not is_multicast(group):
             raise StreamError("No such multicast group", expected="224.0.0.0 .. 239.255.255.255", seen=group)
-        super().__init__()
-        self.counters = StageCounters()
+        super().__init__(_log)
         self._most = maxSize
         self._senders, self._channel = known, channel
         self._overflow = 0
@@ -121,12 +115,8 @@ class DatagramSource(Master):
         self._counts: dict[int, tuple[Unwrapper, int]] = {}  # by channel: numbers, and the highest so far
         self.lost = self.late = 0
         self._group, self._behind = group, restart
-        self._faults = SinkErrors(_log)
-        self._life = threading.Lock()
-        self._worker: threading.Thread | None = None
-        self._ringer: int | None = None  # closed to wake the thread
         self._host, self.port = host, port
-        self._socket: socket.socket | None = self._bind()
+        self._socket = self._open_socket()
         self._slab, self._at = np.empty(_SLAB, np.uint8), 0
 
     def _bind(self) -> socket.socket:
@@ -158,19 +148,18 @@ class DatagramSource(Master):
         member = socket.inet_aton(group) + socket.inet_aton(interface)
         one.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
 
-    @property
-    def lastError(self) -> Exception | None:
-        """The newest exception that a sink raised."""
-        return self._faults.last
+    def _open_socket(self) -> socket.socket:
+        self._overflow = 0
+        return self._bind()
 
-    def flow(self) -> Flow:
-        """Return the frames received, passed on, held (none) and dropped."""
-        accepted, dropped = self.counters.frames, self.counters.dropped_total
-        return Flow(accepted, accepted - dropped, 0, dropped)
+    def _thread_name(self) -> str:
+        return f"DatagramSource-{self.port}"
 
     # Receiving
 
-    def _run(self, link: socket.socket, bell: int) -> None:
+    def _run(self, bell: int, link: socket.socket | None) -> None:
+        if link is None:
+            return
         poll = select.poll()
         poll.register(link, select.POLLIN)
         poll.register(bell, select.POLLIN)
@@ -257,16 +246,6 @@ class DatagramSource(Master):
             self._deliver(gap)
         self._deliver(batch[done:] if done else batch)
 
-    def _deliver(self, item: FrameBatch | Gap) -> None:
-        try:
-            if isinstance(item, FrameBatch):
-                self._sendBatch(item)
-            else:
-                self._sendGap(item)
-        except Exception as error:  # noqa: BLE001  # whatever a sink raises, the thread goes on
-            self._faults.note(error)
-            self.counters.errors = self._faults.count
-
     def _numbers_missing(self, batch: FrameBatch, sequence: PayloadField) -> list[tuple[int, Gap]]:
         values, there = sequence.read(batch)
         gaps: list[tuple[int, Gap]] = []
@@ -302,53 +281,6 @@ class DatagramSource(Master):
         else:
             self._counts[channel] = unwrap, int(tops[-1])
         return rows[end:]
-
-    # Life
-
-    def _addSlave(self, slave: Any) -> None:
-        """Link `slave`, and receive from now on."""
-        super()._addSlave(slave)
-        self._start()
-
-    def _start(self) -> None:
-        """Receive, also after a stop."""
-        with self._life:
-            if self._worker is None:
-                link = self._socket or self._bind()
-                self._socket, self._overflow = link, 0
-                bell, self._ringer = os.pipe()
-                name = f"DatagramSource-{self.port}"
-                self._worker = threading.Thread(target=self._run, args=(link, bell), name=name, daemon=True)
-                self._worker.start()
-
-    def _stop(self) -> None:
-        """End the thread (2 s at most, when a sink holds it back) and free the port."""
-        with self._life:
-            worker, self._worker = self._worker, None
-            ringer, self._ringer = self._ringer, None
-            link, self._socket = self._socket, None
-        if ringer is not None:
-            os.close(ringer)
-        elif link is not None:
-            link.close()
-        if worker is not None and worker is not threading.current_thread():
-            worker.join(_JOIN_S)
-            if worker.is_alive():
-                _log.warning("%s ends when the sink that holds it back returns", worker.name)
-
-    close = _stop
-
-    def _quiesce(self, deadline: float) -> None:
-        """Receive no more."""
-        self._stop()
-
-    def _drain(self, deadline: float) -> bool:
-        """Wait for the queues behind to run empty; nothing is held here."""
-        return drain(self, deadline)
-
-    def abort(self) -> None:
-        """Receive no more; nothing is held that could be dropped."""
-        self._stop()
 
 
 def is_multicast(host: str) -> bool:
