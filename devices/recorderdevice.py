@@ -12,7 +12,7 @@ from sapwood.devices.datawriter import DataWriter
 from sapwood.devices.polled import POLL_S
 from sapwood.errors import FileError, RecorderFault
 from sapwood.fileio import FileLayer
-from sapwood.fileio.channelwriter import ChannelWriter
+from sapwood.fileio.recording.channelwriter import ChannelWriter
 from sapwood.streams import Slave, StreamEnd
 from sapwood.tree import LocalVariable, VariableValue
 

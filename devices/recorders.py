@@ -11,11 +11,11 @@ from numpy.typing import DTypeLike
 from sapwood.devices.recorderdevice import RecorderDevice
 from sapwood.errors import DeviceError
 from sapwood.fileio.batchrecorder import BatchRecorder
-from sapwood.fileio.channelwriter import ChannelWriter
+from sapwood.fileio.recording.channelwriter import ChannelWriter
 
 if TYPE_CHECKING:
     from sapwood.fileio.apx.readout import AbstractAstroPixReadout
-    from sapwood.fileio.framefile import FrameFormat
+    from sapwood.fileio.recording.framefile import FrameFormat
 
 __all__ = ["ApxWriter", "FormatWriter", "Hdf5Writer", "IcfWriter", "PymodaqWriter"]
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from sapwood.fileio.apx.log import AstroPixLogFile, log_to_apx
     from sapwood.fileio.apx.process import apx_load, apx_process
     from sapwood.fileio.batchrecorder import BatchRecorder
-    from sapwood.fileio.channelwriter import ChannelWriter
     from sapwood.fileio.conversion import convert
     from sapwood.fileio.filelayer import FileLayer
     from sapwood.fileio.formats import Format, Reader, Report, Sink
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from sapwood.fileio.icf.typed import DataReader
     from sapwood.fileio.icf.writer import RawObjectWriterBase
     from sapwood.fileio.recorder import Recorder
+    from sapwood.fileio.recording.channelwriter import ChannelWriter
     from sapwood.fileio.registry import create, detect, find, open, register
     from sapwood.fileio.replay import Replay
     from sapwood.fileio.rogue.file_reader import BatchHeader, FileReader, FileReaderException, RogueHeader
@@ -80,7 +80,6 @@ _HOMES = {
     "sapwood.fileio.apx.log": ("AstroPixLogFile", "log_to_apx"),
     "sapwood.fileio.apx.process": ("apx_load", "apx_process"),
     "sapwood.fileio.batchrecorder": ("BatchRecorder",),
-    "sapwood.fileio.channelwriter": ("ChannelWriter",),
     "sapwood.fileio.conversion": ("convert",),
     "sapwood.fileio.filelayer": ("FileLayer",),
     "sapwood.fileio.formats": ("Format", "Reader", "Report", "Sink"),
@@ -88,6 +87,7 @@ _HOMES = {
     "sapwood.fileio.icf.typed": ("DataReader",),
     "sapwood.fileio.icf.writer": ("RawObjectWriterBase",),
     "sapwood.fileio.recorder": ("Recorder",),
+    "sapwood.fileio.recording.channelwriter": ("ChannelWriter",),
     "sapwood.fileio.registry": ("create", "detect", "find", "open", "register"),
     "sapwood.fileio.replay": ("Replay",),
     "sapwood.fileio.rogue.file_reader": ("BatchHeader", "FileReader", "FileReaderException", "RogueHeader"),

@@ -21,12 +21,12 @@ import numpy as np
 
 from sapwood.errors import FileError, RecorderFault, SapwoodError, StreamError
 from sapwood.fileio.filelayer import FileLayer
-from sapwood.fileio.framefile import FrameFormat
-from sapwood.fileio.inbox import FRAME_COST, Inbox, Load, cost_of, pieces_of
-from sapwood.fileio.readings import CLOSED, FAULT, RECORDING
-from sapwood.fileio.recordedparts import RecordedParts
-from sapwood.fileio.recorderbase import RecorderBase
-from sapwood.fileio.records import Source
+from sapwood.fileio.recording.base import RecorderBase
+from sapwood.fileio.recording.framefile import FrameFormat
+from sapwood.fileio.recording.frameparts import RecordedParts
+from sapwood.fileio.recording.inbox import FRAME_COST, Inbox, Load, cost_of, pieces_of
+from sapwood.fileio.recording.readings import CLOSED, FAULT, RECORDING
+from sapwood.fileio.recording.records import Source
 from sapwood.streams import Frame, FrameBatch
 
 __all__ = ["BatchRecorder"]

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from sapwood.fileio.iovector import Buffer, IoVector
+from sapwood.fileio.recording.iovector import Buffer, IoVector
 
 __all__ = ["Buffer", "FileLayer", "retried"]
 

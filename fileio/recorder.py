@@ -7,15 +7,15 @@ import os
 import time
 
 from sapwood.errors import StreamError
-from sapwood.fileio.bounded import BoundedCall
-from sapwood.fileio.committer import Commit, Committer, SyncFailure
 from sapwood.fileio.filelayer import FileLayer
-from sapwood.fileio.parts import Part, PartChain, cut_back, write_all
-from sapwood.fileio.readings import CLOSED, FAULT, RECORDING
-from sapwood.fileio.recorderbase import RecorderBase
-from sapwood.fileio.records import Encoder, Records, SingleRecord, Source
-from sapwood.fileio.stage import Stage
-from sapwood.fileio.watermark import Tally, Watermark
+from sapwood.fileio.recording.base import RecorderBase
+from sapwood.fileio.recording.bounded import BoundedCall
+from sapwood.fileio.recording.committer import Commit, Committer, SyncFailure
+from sapwood.fileio.recording.parts import Part, PartChain, cut_back, write_all
+from sapwood.fileio.recording.readings import CLOSED, FAULT, RECORDING
+from sapwood.fileio.recording.records import Encoder, Records, SingleRecord, Source
+from sapwood.fileio.recording.stage import Stage
+from sapwood.fileio.recording.watermark import Tally, Watermark
 from sapwood.streams import Frame, FrameBatch
 
 __all__ = ["CLOSED", "FAULT", "RECORDING", "Recorder"]

@@ -13,7 +13,7 @@ from sapwood.fileio.apx.header import FileHeader
 from sapwood.fileio.apx.readout import HEAD, AbstractAstroPixReadout, AstroPix4Readout
 from sapwood.fileio.apx.writer import ApxWriter
 from sapwood.fileio.filelayer import FileLayer
-from sapwood.fileio.framefile import larger
+from sapwood.fileio.recording.framefile import larger
 from sapwood.streams import FrameBatch
 
 __all__ = ["ApxFile", "ApxFrames"]

@@ -16,7 +16,7 @@ from sapwood.fileio.apx.readout import HEAD, MARKER, AbstractAstroPixReadout
 from sapwood.fileio.apx.records import walk_file
 from sapwood.fileio.filelayer import FileLayer, retried
 from sapwood.fileio.formats import CHUNK_BYTES, PathLike
-from sapwood.fileio.parts import Part, cut_back, write_all
+from sapwood.fileio.recording.parts import Part, cut_back, write_all
 from sapwood.streams.windows import windows
 
 if TYPE_CHECKING:

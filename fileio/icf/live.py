@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.fileio.filelayer import FileLayer
-from sapwood.fileio.framefile import larger
 from sapwood.fileio.icf.layout import CHUNK, MAX_OBJECT, TRAILER
 from sapwood.fileio.icf.typed import type_header
 from sapwood.fileio.icf.writer import BUNCH_BYTES, RawObjectWriterBase
+from sapwood.fileio.recording.framefile import larger
 from sapwood.streams import FrameBatch
 
 __all__ = ["IcfFile", "IcfFrames"]

@@ -13,7 +13,7 @@ from sapwood.fileio.filelayer import Buffer, FileLayer
 from sapwood.fileio.formats import PathLike
 from sapwood.fileio.icf.ahead import cores
 from sapwood.fileio.icf.encode import Encoder, Group
-from sapwood.fileio.parts import write_all
+from sapwood.fileio.recording.parts import write_all
 
 __all__ = ["Outlet"]
 

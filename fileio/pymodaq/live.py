@@ -12,10 +12,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from sapwood.errors import FormatError
 from sapwood.fileio.filelayer import FileLayer
-from sapwood.fileio.libraryfile import LibraryFile
 from sapwood.fileio.pymodaq.data_enlargeable import DataEnlargeableSaver
 from sapwood.fileio.pymodaq.data_objects import DataRaw, dim_of_shape
 from sapwood.fileio.pymodaq.saver import H5SaverLowLevel
+from sapwood.fileio.recording.libraryfile import LibraryFile
 from sapwood.streams import FrameBatch
 
 __all__ = ["PymodaqFrames"]

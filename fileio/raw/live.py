@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.fileio.filelayer import FileLayer
-from sapwood.fileio.libraryfile import LibraryFile
 from sapwood.fileio.raw.decoder import DataDecoder
 from sapwood.fileio.raw.library import RawBufferLibrary, default_library
 from sapwood.fileio.raw.packetstreamer import PacketStreamer
 from sapwood.fileio.raw.recording import FrameStream
 from sapwood.fileio.raw.streamer import PacketBlock
 from sapwood.fileio.raw.streams import split_out_stream
+from sapwood.fileio.recording.libraryfile import LibraryFile
 from sapwood.streams import FrameBatch
 
 __all__ = ["Lh5Frames", "MakesDecoder"]

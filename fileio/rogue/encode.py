@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from sapwood.errors import StreamError
 from sapwood.fileio.filelayer import Buffer
-from sapwood.fileio.iovector import IoVector, address_of
-from sapwood.fileio.records import Records
+from sapwood.fileio.recording.iovector import IoVector, address_of
+from sapwood.fileio.recording.records import Records
 from sapwood.streams import Frame, FrameBatch
 from sapwood.streams.windows import windows
 

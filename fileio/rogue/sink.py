@@ -6,7 +6,7 @@ import os
 
 from sapwood.fileio.filelayer import FileLayer
 from sapwood.fileio.formats import PathLike
-from sapwood.fileio.parts import write_all
+from sapwood.fileio.recording.parts import write_all
 from sapwood.fileio.rogue.encode import RogueEncoder
 from sapwood.fileio.table import Table
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from sapwood.fileio.channelwriter import ChannelWriter, StreamWriterChannel
 from sapwood.fileio.filelayer import FileLayer
 from sapwood.fileio.recorder import Recorder
+from sapwood.fileio.recording.channelwriter import ChannelWriter, StreamWriterChannel
 from sapwood.fileio.rogue.encode import RogueEncoder
 
 __all__ = ["StreamWriter", "StreamWriterChannel"]

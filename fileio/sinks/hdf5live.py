@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.fileio.filelayer import FileLayer
-from sapwood.fileio.libraryfile import LibraryFile
+from sapwood.fileio.recording.libraryfile import LibraryFile
 from sapwood.fileio.sinks.hdf5 import Hdf5Sink
 from sapwood.fileio.table import Table, TableInfo
 from sapwood.streams import FrameBatch

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sapwood.fileio import FileLayer
-from sapwood.fileio.iovector import IoVector, address_of
+from sapwood.fileio.recording.iovector import IoVector, address_of
 
 MEMORY = np.frombuffer(b"abcdefghij", np.uint8)
 

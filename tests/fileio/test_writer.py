@@ -736,7 +736,7 @@ def test_wait_on_a_closed_writer_does_not_wait(new_writer, path):
 
 def test_bandwidth_counts_one_second_in_fixed_memory(new_writer, path, monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr("sapwood.fileio.watermark.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("sapwood.fileio.recording.watermark.time.monotonic", lambda: now[0])
     writer = new_writer()
     rate = writer.recorder._rate
     for _ in range(1000):

@@ -15,11 +15,11 @@ import pytest
 from sapwood.errors import SapwoodError
 from sapwood.fileio import StreamWriter, lh5
 from sapwood.fileio.batchrecorder import BatchRecorder
-from sapwood.fileio.channelwriter import ChannelWriter
 from sapwood.fileio.raw import DataDecoder, OutSpecError, build_raw
 from sapwood.fileio.raw.declared import DeclaredDecoder, decoder_table, take_decoders
 from sapwood.fileio.raw.live import Lh5Frames
 from sapwood.fileio.raw.recording import declare_decoders
+from sapwood.fileio.recording.channelwriter import ChannelWriter
 from sapwood.streams import FrameBatch, Master
 
 EVENT = np.dtype([("key", "<u2"), ("energy", "<u4"), ("samples", "<u2", 3)])
@@ -242,7 +242,7 @@ import os, signal, sys
 sys.path.insert(0, {folder!r})
 from test_recording import Lh5Frames, PulseDecoder, events
 from sapwood.fileio.batchrecorder import BatchRecorder
-from sapwood.fileio.channelwriter import ChannelWriter
+from sapwood.fileio.recording.channelwriter import ChannelWriter
 from sapwood.streams import Master
 
 writer, source = ChannelWriter(BatchRecorder(Lh5Frames({{None: PulseDecoder}}), period_s=1000)), Master()

@@ -10,10 +10,10 @@ from collections import deque
 
 from sapwood.errors import RecorderFault
 from sapwood.fileio.filelayer import FileLayer
-from sapwood.fileio.notedlock import NotedLock
-from sapwood.fileio.readings import CLOSED, FAULT, RECORDING, Readings
-from sapwood.fileio.records import Source
-from sapwood.fileio.watermark import RateMeter, Tally
+from sapwood.fileio.recording.notedlock import NotedLock
+from sapwood.fileio.recording.readings import CLOSED, FAULT, RECORDING, Readings
+from sapwood.fileio.recording.records import Source
+from sapwood.fileio.recording.watermark import RateMeter, Tally
 from sapwood.streams import Frame, FrameBatch, Gap
 
 __all__ = ["RecorderBase"]

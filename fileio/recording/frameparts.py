@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from sapwood.errors import FileError
 from sapwood.fileio.filelayer import FileLayer, retried
-from sapwood.fileio.framefile import FrameFile, FrameFormat
-from sapwood.fileio.inbox import Load
-from sapwood.fileio.parts import Part, PartChain
+from sapwood.fileio.recording.framefile import FrameFile, FrameFormat
+from sapwood.fileio.recording.inbox import Load
+from sapwood.fileio.recording.parts import Part, PartChain
 
 __all__ = ["RecordedParts", "Written"]
 

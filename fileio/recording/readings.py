@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sapwood.errors import RecorderFault
-from sapwood.fileio.watermark import RateMeter, RecorderCounters, Tally, Watermark
+from sapwood.fileio.recording.watermark import RateMeter, RecorderCounters, Tally, Watermark
 
 __all__ = ["CLOSED", "FAULT", "RECORDING", "Readings"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.fileio.filelayer import Buffer
-from sapwood.fileio.records import Records
+from sapwood.fileio.recording.records import Records
 
 __all__ = ["Stage"]
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sapwood.fileio.filelayer import FileLayer, retried
-from sapwood.fileio.parts import Part
-from sapwood.fileio.watermark import Tally, Watermark
+from sapwood.fileio.recording.parts import Part
+from sapwood.fileio.recording.watermark import Tally, Watermark
 
 __all__ = ["Commit", "Committer", "SyncFailure"]
 

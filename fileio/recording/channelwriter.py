@@ -7,9 +7,9 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from sapwood.fileio.readings import RECORDING
-from sapwood.fileio.recorderbase import RecorderBase
-from sapwood.fileio.watermark import RecorderCounters
+from sapwood.fileio.recording.base import RecorderBase
+from sapwood.fileio.recording.readings import RECORDING
+from sapwood.fileio.recording.watermark import RecorderCounters
 from sapwood.streams import Frame, FrameBatch, Gap, Slave
 
 __all__ = ["ChannelWriter", "StreamWriterChannel"]

@@ -6,7 +6,7 @@ import ctypes
 from typing import Protocol
 
 from sapwood.fileio.filelayer import FileLayer
-from sapwood.fileio.syncpoint import SyncPoint
+from sapwood.fileio.recording.syncpoint import SyncPoint
 from sapwood.streams import FrameBatch
 
 __all__ = ["FrameWriter", "LibraryFile"]
