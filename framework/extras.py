@@ -18,15 +18,22 @@ def need(module: str, *, extra: str) -> ModuleType:
     Raises
     ------
     MissingExtra
-        When it is not installed; the text holds the pip line that installs it.
+        When it is not installed, or does not load (one built for another NumPy); the text says which,
+        and holds the pip line.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
+        absent = isinstance(error, ModuleNotFoundError) and error.name in _and_parents(module)
         raise MissingExtra(
-            f"The package {module!r} is not installed",
-            hint=f"Install it with: pip install 'sapwood[{extra}]'",
+            f"The package {module!r} " + ("is not installed" if absent else f"does not load: {error}"),
+            hint=f"Install it with: pip install {'' if absent else '--upgrade '}'sapwood[{extra}]'",
         ) from error
+
+
+def _and_parents(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[: count + 1]) for count in range(len(parts))]
 
 
 def lazy_exports(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
