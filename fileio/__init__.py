@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sapwood.fileio.icf.writer import RawObjectWriterBase
     from sapwood.fileio.recorder import Recorder
     from sapwood.fileio.recording.channelwriter import ChannelWriter
-    from sapwood.fileio.registry import create, detect, find, open, register
+    from sapwood.fileio.registry import create, detect, find, open, recover, register, verify
     from sapwood.fileio.replay import Replay
     from sapwood.fileio.rogue.file_reader import BatchHeader, FileReader, FileReaderException, RogueHeader
     from sapwood.fileio.rogue.stream_reader import StreamReader
@@ -71,7 +71,9 @@ __all__ = [
     "find",
     "log_to_apx",
     "open",
+    "recover",
     "register",
+    "verify",
 ]
 
 _HOMES = {
@@ -88,7 +90,7 @@ _HOMES = {
     "sapwood.fileio.icf.writer": ("RawObjectWriterBase",),
     "sapwood.fileio.recorder": ("Recorder",),
     "sapwood.fileio.recording.channelwriter": ("ChannelWriter",),
-    "sapwood.fileio.registry": ("create", "detect", "find", "open", "register"),
+    "sapwood.fileio.registry": ("create", "detect", "find", "open", "recover", "register", "verify"),
     "sapwood.fileio.replay": ("Replay",),
     "sapwood.fileio.rogue.file_reader": ("BatchHeader", "FileReader", "FileReaderException", "RogueHeader"),
     "sapwood.fileio.rogue.stream_reader": ("StreamReader",),

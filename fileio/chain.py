@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sapwood.errors import FileError, FormatError
 
@@ -63,10 +63,11 @@ def _following(base: str) -> list[str]:
     return parts
 
 
-def missing_part(files: list[str]) -> str | None:
+def missing_part(files: Sequence[str | os.PathLike[str]]) -> str | None:
     """Return the first part that is missing although later ones are there, or None."""
-    match = _PART.fullmatch(files[-1])
-    base, last = (match[1], int(match[2])) if match else (files[-1], 1)
+    end = os.fspath(files[-1])
+    match = _PART.fullmatch(end)
+    base, last = (match[1], int(match[2])) if match else (end, 1)
     following = f"{base}.{last + 1}"
     if os.path.exists(following) or (len(files) == 1 and last > 1):
         return None  # a part that was asked for alone

@@ -89,6 +89,10 @@ class Reader(Protocol):
         """Let go of the files; what was yielded stays valid."""
         ...
 
+    def handover(self) -> dict[str, Any]:
+        """Return options for opening the next part of the recording: what this one leaves unfinished."""
+        return {}
+
     def batches(self, *, nbytes: int = CHUNK_BYTES) -> Iterator[FrameBatch]:
         """Yield all frames in order, about `nbytes` of the file at a time.
 
@@ -145,6 +149,7 @@ class Format(Protocol):
     endings: tuple[str, ...] = ()
     frames_only: bool = False  # its files take the table ``frames`` and nothing else
     one_table: bool = False  # its files hold one table
+    in_parts: bool = False  # its recordings may be split, and `sapwood.fileio.open` joins their parts
     lenient: Mapping[str, Any] = MappingProxyType({})  # options of `open` that leave out what is damaged
     compressions: tuple[str, ...] = ()  # values of the option ``compression`` of `create`
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import importlib
 import os
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sapwood.errors import FileError, FormatError, nearest
-from sapwood.fileio.chain import chain_of, single_recording
-from sapwood.fileio.formats import MAGIC, NO, Format, PathLike, Reader, Sink
+from sapwood.fileio.chain import chain_of, missing_part, single_recording
+from sapwood.fileio.formats import MAGIC, NO, Format, PathLike, Reader, Report, Sink
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["create", "detect", "find", "formats", "open", "register"]
+__all__ = ["create", "detect", "find", "formats", "open", "recover", "register", "verify"]
 
 GROUP = "sapwood.formats"
 HEAD_BYTES = 4096  # what `Format.detect` is shown of a file
@@ -205,8 +206,8 @@ def open(path: PathLike, format: str | None = None, **options: Any) -> Reader:
     format
         Its name, see `formats`; found by looking at the file when left out.
     options
-        Those of the format, for example ``single=True`` (this part alone) and
-        ``config_channel`` for Rogue files.
+        ``single=True``: the file `path` alone, not the parts that follow it. Others are those of the
+        format, for example ``config_channel`` for Rogue files.
 
     Raises
     ------
@@ -215,10 +216,74 @@ def open(path: PathLike, format: str | None = None, **options: Any) -> Reader:
     FormatError
         When the format is not known, or the file is not of it.
     """
+    kind, name = _chosen(path, format)
+    single = kind.in_parts and bool(options.pop("single", False))
+    files = [name] if single else _files(kind, name)
+    if single or not _is_split(kind, files):
+        return kind.open(files[0], **options)
+    from sapwood.fileio.chained import ChainedReader
+
+    return ChainedReader(kind, files, **options)
+
+
+def verify(path: PathLike, format: str | None = None) -> Report:
+    """Check the recording `path`, named as for `open`, from end to end without changing it.
+
+    Raises
+    ------
+    FileError
+        When there is no such file, or it cannot be read.
+    FormatError
+        When the format is not known, cannot be checked, or the file is not of it.
+    """
+    kind, name = _chosen(path, format)
+    files = _files(kind, name)
+    if not _is_split(kind, files):
+        return kind.verify(files[0])
+    from sapwood.fileio.chained import verify_parts
+
+    return verify_parts(kind, files)
+
+
+def recover(path: PathLike, out: PathLike, format: str | None = None) -> Report:
+    """Write everything whole in the recording `path` to the new file `out`; `path` stays as it is.
+
+    A recording in parts becomes one of parts, ``<out>.1``, ``<out>.2``, ...; one of Rogue's formats
+    becomes one file.
+
+    Raises
+    ------
+    RecordingExists
+        When `out` is there already.
+    FileError, FormatError
+        As for `verify`.
+    """
+    kind, name = _chosen(path, format)
+    files = _files(kind, name)
+    if not _is_split(kind, files):
+        return kind.recover(files[0], out)
+    from sapwood.fileio.chained import recover_parts
+
+    return recover_parts(kind, files, out)
+
+
+def _chosen(path: PathLike, format: str | None) -> tuple[Format, PathLike]:
+    """Return the format, named or found, and the path of the recording."""
     if format is not None:
-        return find(format).open(path, **options)
+        return find(format), path
     first = _first_file(path)
-    return _detect(first).open(first if os.path.isdir(path) else path, **options)
+    return _detect(first), first if os.path.isdir(path) else path
+
+
+def _files(kind: Format, path: PathLike) -> Sequence[PathLike]:
+    """Return the files of the recording, as far as it is not left to its format to find them."""
+    if kind.in_parts and (os.path.exists(path) or os.path.exists(f"{os.fspath(path)}.1")):
+        return chain_of(path)
+    return [path]  # the format tells in its own words when there is no such file
+
+
+def _is_split(kind: Format, files: Sequence[PathLike]) -> bool:
+    return kind.in_parts and (len(files) > 1 or missing_part(files) is not None)
 
 
 def create(path: PathLike, format: str | None = None, **options: Any) -> Sink:

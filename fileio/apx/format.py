@@ -29,16 +29,23 @@ class ApxFormat(Format):
     name = "apx"
     endings = (".apx",)
     frames_only = True  # or readouts, when these are asked for
+    in_parts = True
 
     def detect(self, head: bytes, path: str) -> int:
         """Return MAGIC for a file that begins with ``%APXDF``."""
         return MAGIC if head.startswith(FILE_MAGIC) else NO
 
     def open(  # type: ignore[override]  # a format names its own options
-        self, path: PathLike, *, chain: bool = True, strict: bool = False, strip: str = "all"
+        self,
+        path: PathLike,
+        *,
+        chain: bool = True,
+        strict: bool = False,
+        strip: str = "all",
+        carry: bytes | None = None,
     ) -> ApxReader:
         """Open a file; for the options see `ApxReader`."""
-        return ApxReader(path, chain=chain, strict=strict, strip=strip)
+        return ApxReader(path, chain=chain, strict=strict, strip=strip, carry=carry)
 
     def create(self, path: PathLike, *, header: FileHeader | None = None, **options: Any) -> ApxSink:
         """Begin a file, of tables that hold readouts or frames."""

@@ -74,6 +74,8 @@ class ApxReader(Reader):
     strip
         Which 0xFF at the end of readouts are filler: ``all``, or ``idle``: those behind an idle
         byte.
+    carry
+        The beginning of a hit at the end of the file before, see `handover`.
 
     Raises
     ------
@@ -84,7 +86,13 @@ class ApxReader(Reader):
     format = "apx"
 
     def __init__(
-        self, path: PathLike, *, chain: bool = True, strict: bool = False, strip: str = "all"
+        self,
+        path: PathLike,
+        *,
+        chain: bool = True,
+        strict: bool = False,
+        strip: str = "all",
+        carry: bytes | None = None,
     ) -> None:
         if strip not in ("all", "idle"):
             raise ApxError("Unknown rule of stripping", expected="all, idle", seen=strip)
@@ -98,6 +106,7 @@ class ApxReader(Reader):
             error.file, error.offset = self.path, 10
             raise
         self._chain, self._strict, self._strip = chain and not strict, strict, strip
+        self._carry, self._left = carry, carry
         self._summary: Summary | None = None
         self._breaks: dict[int, Break] = {}
 
@@ -175,7 +184,7 @@ class ApxReader(Reader):
             When strict, for readouts that the peer's decoder fails on.
         """
         layout = self.readout_class.HIT_CLASS.LAYOUT
-        carry: bytes | None = None
+        carry = self._carry
         data = self.data
         for records in self.records(nbytes):
             window = data[records.begin : max(records.end, records.begin)]
@@ -341,9 +350,15 @@ class ApxReader(Reader):
             if hits is not None:
                 summary.count(hits)
                 last = hits
-        if last is not None and last.carry is not None:
-            summary.extras += len(last.carry)
+        if last is not None:
+            self._left = last.carry
+            summary.extras += len(last.carry or b"")
         return summary
+
+    def handover(self) -> dict[str, Any]:
+        """Return the option `carry` for the next part: what of a split hit lies at the end of this one."""
+        self.summary()
+        return {"carry": self._left}
 
     def info(self) -> dict[str, Any]:
         """Return a summary that JSON can hold.

@@ -77,6 +77,7 @@ class IcfFormat(Format):
     name = "icf"
     endings = _ENDINGS
     frames_only = True
+    in_parts = True
     compressions = ("none", "bz2")
     lenient = MappingProxyType({"damaged": "skip"})
 

@@ -24,6 +24,7 @@ class Lh5Format(Format):
 
     name = "lh5"
     endings = (".lh5",)
+    in_parts = True
 
     def detect(self, head: bytes, path: str) -> int:
         """Return MAGIC for an HDF5 file with datatypes of LH5 at its top."""

@@ -22,6 +22,7 @@ class PymodaqFormat(Format):
     """HDF5 files of PyMoDAQ, found by the attributes of their root or of their raw group."""
 
     name = "pymodaq"
+    in_parts = True
 
     def detect(self, head: bytes, path: str) -> int:
         """Return MAGIC when root or raw group carry PyMoDAQ's attributes."""

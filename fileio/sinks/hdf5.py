@@ -203,6 +203,7 @@ class Hdf5Format(Format):
     name = "hdf5"
     endings = (".h5", ".hdf5")
     compressions = ("none", "gzip", "lzf")
+    in_parts = True
 
     def detect(self, head: bytes, path: str) -> int:
         """Return MAGIC for an HDF5 file with our mark."""

@@ -165,7 +165,7 @@ def verify(path: str, format_: str | None, as_json: bool) -> None:
     from sapwood.fileio import registry
 
     with unreadable():
-        report = (registry.find(format_) if format_ else registry.detect(path)).verify(path)
+        report = registry.verify(path, format_)
     _conclude(path, report, as_json)
 
 
@@ -177,6 +177,8 @@ def verify(path: str, format_: str | None, as_json: bool) -> None:
 def recover(path: str, out: str, format_: str | None, as_json: bool) -> None:
     """Write everything whole in FILE to the new file OUT; FILE stays as it is.
 
+    A recording in parts becomes OUT.1, OUT.2, ... (of Rogue's format one file).
+
     The exit code is 0 when nothing was lost, 3 with loss, 4 when nothing could be read.
     """
     from sapwood.errors import RecordingExists
@@ -185,8 +187,9 @@ def recover(path: str, out: str, format_: str | None, as_json: bool) -> None:
     if os.path.lexists(out):
         raise RecordingExists(f"The file {out} exists already", hint="Choose another name.")
     with unreadable():
-        report = (registry.find(format_) if format_ else registry.detect(path)).recover(path, out)
-    _conclude(path, report, as_json, wrote=out if os.path.exists(out) else None)
+        report = registry.recover(path, out, format_)
+    wrote = next((name for name in (out, f"{out}.1") if os.path.exists(name)), None)
+    _conclude(path, report, as_json, wrote)
 
 
 def _conclude(path: str, report: Report, as_json: bool, wrote: str | None = None) -> None:
@@ -232,7 +235,7 @@ def _given(single: bool, config_channel: Any) -> dict[str, Any]:
 
 def _check_options(format_: Any, options: dict[str, Any]) -> None:
     """Refuse an option that files of this format do not have."""
-    known = inspect.signature(format_.open).parameters
+    known = {*inspect.signature(format_.open).parameters, *(["single"] if format_.in_parts else [])}
     for name in options:
         if name not in known:
             raise click.UsageError(f"Files of format {format_.name} have no --{name.replace('_', '-')}")

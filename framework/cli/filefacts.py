@@ -17,7 +17,7 @@ __all__ = ["print_info", "print_report"]
 
 _MOST_TEXT = 500  # characters of a fact
 _MOST_ITEMS = 16  # of a list
-_SHOWN_ELSEWHERE = ("file", "format", "tables", "problems")
+_SHOWN_ELSEWHERE = ("file", "format", "tables", "problems", "parts")
 _COLUMN_FACTS = 4  # facts of nodes that become columns
 
 
@@ -28,7 +28,8 @@ def print_info(path: str, found: Mapping[str, Any], tables: Sequence[TableInfo])
         _print_frames(path, found)
         return
     listed = {name: value for name, value in found.items() if _is_listing(value)}
-    pairs = [("File", path), ("Format", str(found.get("format", "")))]
+    several = f", {len(found['parts'])} parts" if "parts" in found else ""
+    pairs = [("File", path), ("Format", str(found.get("format", "")) + several)]
     for name, value in found.items():
         if name not in _SHOWN_ELSEWHERE and name not in listed:
             pairs += _lines(name, value)
@@ -38,6 +39,16 @@ def print_info(path: str, found: Mapping[str, Any], tables: Sequence[TableInfo])
     rows = [(one.name, human_count(one.rows), _columns(one)) for one in tables]
     if rows:
         out.print(table(("Table", "Rows", "Columns"), rows, right=("Rows",)))
+    if "parts" in found:
+        _print_parts(found["parts"], list(found["tables"]))
+
+
+def _print_parts(parts: Sequence[Mapping[str, Any]], tables: Sequence[str]) -> None:
+    """Print how many rows of each table lie in which part."""
+    columns = tables[:_COLUMN_FACTS]
+    rows = [(part["file"], *(human_count(part["tables"].get(name, 0)) for name in columns)) for part in parts]
+    console().print(table(("Part", *columns), rows, right=columns))
+    click.echo("What each part tells of itself is told by --json, and of one part with --single.")
 
 
 def _is_listing(value: Any) -> bool:
