@@ -77,6 +77,8 @@ class UdpRssiPack(Device):
         Wait to be called.
     waitTimeout
         Longest that the start waits, s; then it fails with a `DeviceError`.
+    refusedTimeout
+        Longest that it waits while the other host answers that nobody listens at the port, s.
     receivePolicy
         Of the queues of received frames, where `application` is not told another. With ``block`` a
         receiver that leaves its queue full holds up the whole link, registers and all; with
@@ -103,6 +105,7 @@ class UdpRssiPack(Device):
         enSsi: bool = True,
         server: bool = False,
         waitTimeout: float = 10.0,
+        refusedTimeout: float = 3.0,
         receivePolicy: Policy = "block",
         **kwargs: Any,
     ) -> None:
@@ -111,7 +114,7 @@ class UdpRssiPack(Device):
         self._link = PacketLink(port, address, jumbo=jumbo, packVer=packVer, enSsi=enSsi, server=server)
         self._policy = receivePolicy
         self._pack_before = (0, 0, 0)
-        self._patience = waitTimeout if wait and not server else None
+        self._patience = (waitTimeout, refusedTimeout) if wait and not server else None
         self._take_defaults(kwargs.get("defaults") or {})
         self._add_status(pollInterval)
         self._add_settings()
@@ -190,7 +193,7 @@ class UdpRssiPack(Device):
         """Open the link, wait for it as far as asked to, then start what is below."""
         self._link._start()
         if self._patience is not None:
-            self._link.waitOpen(self._patience)
+            self._link.waitOpen(*self._patience)
         super()._start()
 
     def _runDry(self, deadline: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,10 @@ from sapwood.streams.transports import rssi, udp
 __all__ = ["PacketLink"]
 
 HEADER = 8  # bytes of RSSI that a datagram spares
+LOOK_S = 0.05  # between looks at what the network says
+FRESH_S = 1.0  # that its word counts
+REFUSED = "Nobody listens at this port: is the board on, and is the port right?"
+SILENT = "Is the board on, is the port right, and has it no other client?"
 
 
 def _never() -> bool:
@@ -142,19 +147,36 @@ class PacketLink:
             disconnect(*ends)
         self.packetizer._stop()
 
-    def waitOpen(self, timeout: float) -> None:
+    def waitOpen(self, timeout: float, refusedTimeout: float = math.inf) -> None:
         """Wait until the link is open.
+
+        Parameters
+        ----------
+        timeout
+            Longest wait, s.
+        refusedTimeout
+            Longest wait while the other host answers that nobody listens at the port, s.
 
         Raises
         ------
         DeviceError
-            When it is not after `timeout` seconds.
+            When the link is not open by then.
         """
         begin = time.monotonic()
-        if not self.rssi.waitOpen(timeout):
-            raise DeviceError(
-                f"No RSSI link with {self._host}:{self._port}",
-                expected="an answer",
-                seen=f"none in {time.monotonic() - begin:.1f} s",
-                hint="Is the board on, is the port right, and has it no other client?",
-            )
+        while not self.rssi.waitOpen(max(0.0, min(LOOK_S, begin + timeout - time.monotonic()))):
+            now = time.monotonic()
+            refusal = self._refusal(now)
+            refused = isinstance(refusal, ConnectionRefusedError)
+            if now - begin >= min(timeout, refusedTimeout if refused else math.inf):
+                told = f"; the network says: {refusal.strerror}" if refusal is not None else ""
+                raise DeviceError(
+                    f"No RSSI link with {self._host}:{self._port}",
+                    expected="an answer",
+                    seen=f"none in {now - begin:.1f} s{told}",
+                    hint=REFUSED if refused else SILENT,
+                )
+
+    def _refusal(self, now: float) -> OSError | None:
+        """Return what the network says of what is sent, None when it said nothing lately."""
+        told = None if self._udp is None else self._udp.refusal
+        return told[1] if told is not None and now - told[0] < FRESH_S else None

@@ -85,8 +85,15 @@ def _checked_address(_context: click.Context, _option: click.Parameter, value: s
     callback=_checked_address,
     help="Over UDP: a board in a process of its own, or the one that serves there.",
 )
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Seconds that a board at HOST:PORT has to answer.",
+)
 @json_option
-def demo(seconds: float, out: Path, wire: str | None, as_json: bool) -> None:
+def demo(seconds: float, out: Path, wire: str | None, wait: float, as_json: bool) -> None:
     """Record an emulated front-end board, read the file back and check every word of it.
 
     Three channels (pseudo-random words, a counter, noisy pulses) send 50 MB/s for the time given.
@@ -102,7 +109,7 @@ def demo(seconds: float, out: Path, wire: str | None, as_json: bool) -> None:
             outcome = _run(demo_root(), out, seconds, stop, quiet=as_json)
         else:
             with board_process(len(CHANNELS)) if wire == OWN_BOARD else nullcontext(wire) as address:
-                setup = WireDemo(address, len(CHANNELS), CONFIG_CHANNEL, BUFFER_BYTES)
+                setup = WireDemo(address, len(CHANNELS), CONFIG_CHANNEL, BUFFER_BYTES, wait)
                 outcome = _run(setup.root, out, seconds, stop, setup, quiet=as_json)
     checks, errors, dropped = _check(outcome)
     summary = {

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WireDemo", "board_process"]
 
+REFUSED_S = 0.5  # that a port is tried at which nobody listens
 START_S = 30.0  # for the board's process to serve
 REAP_S = 5.0  # for it to end by itself
 SETTLE_S = 10.0  # for all that was sent to arrive
@@ -95,9 +96,13 @@ class WireDemo:
         How many of the board's channels are used.
     config_channel, buffer_size
         Of the recorder.
+    wait
+        Longest that the start waits for the board, s.
     """
 
-    def __init__(self, address: str, channels: int, config_channel: int, buffer_size: int) -> None:
+    def __init__(
+        self, address: str, channels: int, config_channel: int, buffer_size: int, wait: float
+    ) -> None:
         from sapwood.devices import FrontEndBoard, StreamVariable, StreamWriter, UdpRssiPack
         from sapwood.devices.board.wire import MESSAGE_DEST, REGISTER_DEST
         from sapwood.memory import SrpV3
@@ -106,7 +111,8 @@ class WireDemo:
 
         host, _, port = address.rpartition(":")
         root = Root(name="Demo", pollEn=False)
-        root.add(UdpRssiPack(name="Net", host=host, port=int(port), jumbo=True, packVer=2))
+        patience = {"waitTimeout": wait, "refusedTimeout": REFUSED_S}
+        root.add(UdpRssiPack(name="Net", host=host, port=int(port), jumbo=True, packVer=2, **patience))
         self._registers = SrpV3()
         streamConnectBiDir(self._registers, root.Net.application(REGISTER_DEST))
         root.addInterface(self._registers)

@@ -88,6 +88,8 @@ class _Datagrams(Master, Slave):
                 self._socket.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
         self._bell, self._ringer = socket.socketpair()
         self._role = ReceiveRole(self._socket.fileno(), self._bell.fileno())
+        self.refusal: tuple[float, OSError] | None = None
+        """What the network last said of datagrams sent earlier, and when (monotonic, s)."""
         self._faults = SinkErrors(_log)
         self._life = threading.Lock()
         self._worker: threading.Thread | None = None
@@ -205,7 +207,8 @@ class _Datagrams(Master, Slave):
         view = self._lone
         try:
             size, extra, _, sender = self._socket.recvmsg_into((view,), _ANCILLARY)
-        except OSError:  # as below
+        except OSError as problem:  # as below
+            self._heed(problem)
             return
         if not self._is_wanted(sender, size):
             return
@@ -233,13 +236,18 @@ class _Datagrams(Master, Slave):
                 break
             try:
                 size, extra, _, sender = self._socket.recvmsg_into((view[at : at + _ROOM],), _ANCILLARY)
-            except OSError:  # there is nothing more; or nobody takes what was sent, says the network
+            except OSError as problem:  # nothing more; or nobody takes what was sent, says the network
+                self._heed(problem)
                 break
             if self._is_wanted(sender, size):
                 self._divide(at, size, extra, starts, sizes)
                 at += size
         self._at = at
         self._forward(self._slab, starts, sizes)
+
+    def _heed(self, problem: OSError) -> None:
+        if not isinstance(problem, BlockingIOError):
+            self.refusal = time.monotonic(), problem
 
     def _divide(
         self, at: int, size: int, extra: list[tuple[int, int, bytes]], starts: list[int], sizes: list[int]
@@ -370,11 +378,15 @@ class _Datagrams(Master, Slave):
                 if left <= 0 or self._stopping:
                     return "full"
                 self._wait_for_room(left)
-            except ConnectionRefusedError:  # the network's word on a datagram sent earlier
+            except ConnectionRefusedError as problem:  # the network's word on a datagram sent earlier
+                self._heed(problem)
                 if refused:
                     return "failed"
                 refused = True
-            except (OSError, ValueError):
+            except OSError as problem:
+                self._heed(problem)
+                return "failed"
+            except ValueError:
                 return "failed"
 
     def _wait_for_room(self, seconds: float) -> None:

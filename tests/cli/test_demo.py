@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -209,6 +210,20 @@ def test_demo_needs_three_channels(sapwood: Callable[..., Any], tmp_path: Path) 
         wire._stop()
     assert ran.code == 1
     assert "has 2 channels, the demo needs 3" in ran.err
+
+
+def test_an_address_without_a_board(sapwood: Callable[..., Any], tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        ran = sapwood("demo", "--wire", address, "--wait", "0.2", "--out", tmp_path)
+        assert ran.code == 1
+        assert f"No RSSI link with {address}" in ran.err
+        assert "Is the board on" in ran.err
+    ran = sapwood("demo", "--wire", address, "--wait", "60", "--out", tmp_path)
+    assert ran.code == 1
+    assert "Connection refused" in ran.err
+    assert "Nobody listens at this port" in ran.err
 
 
 @pytest.mark.parametrize("address", ["nowhere", ":5", "host:", "host:0", "host:x"])
