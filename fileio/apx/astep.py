@@ -1,86 +1,35 @@
-"""A-STEP streams: frames led by their length, with the hits of AstroPix 3 or 4 in them."""
+"""A-STEP streams: the hits of AstroPix 3 or 4 in frames, as a table."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.errors import FileError
+from sapwood.fileio.apx.astepframes import LENGTHS, Frames, HitFrames, TextStream, frame, hit_frames, opened
 from sapwood.fileio.apx.errors import ApxError
-from sapwood.fileio.apx.layout import LAYOUT_3, LAYOUT_4, PADDING, ROLLOVER
+from sapwood.fileio.apx.layout import LAYOUT_3, LAYOUT_4, ROLLOVER
 from sapwood.fileio.formats import CHUNK_BYTES, PathLike, Reader
-from sapwood.fileio.mapped import MappedFile
 from sapwood.fileio.partfile import complete_file
 from sapwood.fileio.sinks.rowtext import rows_text
 from sapwood.fileio.table import Column, ColumnInfo, Table, TableInfo
-from sapwood.streams.windows import windows
 
-__all__ = ["AstepReader", "Frames", "astep_hits", "astep_to_csv", "frame"]
+__all__ = ["AstepReader", "astep_hits", "astep_to_csv"]
 
-_LENGTHS = {3: 0x0A, 4: 0x0D}  # bytes that follow the first byte of a frame, by version
-_LONGEST = 32  # bytes that a frame of another kind may announce
 _TICK_NS = {3: 10.0, 4: 5.0}
-_INFO = re.compile(rb"INFO:b(['\"])([0-9a-fA-F]*)\1")
+_LOOK_BYTES = 64 << 10  # from which the version is told
+_FRAMED = 4 << 20  # bytes of the file framed together: working arrays are many times as large
+_MOST_PLACES = 1000  # of frames of another length that are told
+
+_UNITS = {"tot_us": "us"}
+HITS = "hits"
 
 Arrays = dict[str, NDArray[Any]]
-
-
-@dataclass(slots=True)
-class Frames:
-    """What a stream holds.
-
-    Parameters
-    ----------
-    hits
-        i8: where the frames of hits begin.
-    odd
-        Place and length byte of each frame of another length.
-    skipped
-        Bytes that belong to no frame; filler is not counted.
-    """
-
-    hits: list[int] = field(default_factory=list)
-    odd: list[tuple[int, int]] = field(default_factory=list)
-    skipped: int = 0
-
-
-def frame(data: bytes, version: int) -> Frames:
-    """Find the frames of a stream by their lengths.
-
-    Where a length leads to nothing that could begin a frame, one byte is passed over, unless it
-    is the length of a hit.
-    """
-    found, at, end, expected = Frames(), 0, len(data), _LENGTHS[version]
-    while at < end:
-        length = data[at]
-        if length == PADDING:
-            at += 1
-            continue
-        behind = at + 1 + length
-        leads_on = behind == end or (
-            behind < end and (data[behind] == PADDING or 0 < data[behind] <= _LONGEST)
-        )
-        if length == expected and behind <= end:
-            found.hits.append(at)
-        elif 1 < length <= _LONGEST and leads_on:
-            found.odd.append((at, length))
-        else:
-            found.skipped += 1
-            behind = at + 1
-        at = behind
-    return found
-
-
-def _version_of(data: bytes) -> int:
-    """Return the version whose frames the stream holds most of."""
-    counts = {version: len(frame(data[:65536], version).hits) for version in _LENGTHS}
-    return max(counts, key=lambda version: counts[version])
 
 
 def _fpga(rows: NDArray[np.uint8], version: int, *, text: bool) -> NDArray[np.uint32]:
@@ -185,91 +134,119 @@ class AstepReader(Reader):
         tick_ns: float | None = None,
         strict: bool = False,
     ) -> None:
-        if version not in (None, *_LENGTHS):
+        if version not in (None, *LENGTHS):
             raise ApxError("There is no such version", expected="3 or 4", seen=version)
         self.path = os.fspath(path)
-        self._text = self.path.endswith(".log")
-        with MappedFile(path) as file:
-            raw = file.data.tobytes()
-        self._readout_begin = [0]
-        data = self._from_text(raw) if self._text else raw
-        self.version = _version_of(data) if version is None else version
-        self.frames = frame(data, self.version)
-        self._data = np.frombuffer(data, np.uint8)
+        self._stream = opened(path)
+        self._text = isinstance(self._stream, TextStream)
+        self.version = self._guess() if version is None else version
         self._tick_ns, self._strict = tick_ns, strict
+        self._open = True
 
-    def _from_text(self, raw: bytes) -> bytes:
-        """Return the bytes of all lines, and note where each begins; half bytes are left out."""
-        parts, at = [], 0
-        self._readout_begin = []
-        for found in _INFO.finditer(raw):
-            digits = found[2].decode()
-            parts.append(bytes.fromhex(digits[: len(digits) // 2 * 2]))
-            self._readout_begin.append(at)
-            at += len(parts[-1])
-        return b"".join(parts)
+    def _guess(self) -> int:
+        """Return the version whose frames the beginning of the stream holds most of."""
+        data, _ = next(self._stream.pieces(_LOOK_BYTES), (b"", []))
+        counts = {version: len(frame(data, version)[0].hits) for version in LENGTHS}
+        return max(counts, key=lambda version: counts[version])
+
+    def hit_frames(self, nbytes: int = CHUNK_BYTES) -> Iterator[HitFrames]:
+        """Yield the frames of hits, from about `nbytes` of the file at a time, 4 MiB at most.
+
+        Raises
+        ------
+        FileError
+            After `close`.
+        """
+        if not self._open:
+            raise FileError("The reader is closed", file=self.path)
+        return hit_frames(self._stream, self.version, max(min(nbytes, _FRAMED), 1))
+
+    @cached_property
+    def frames(self) -> Frames:
+        """What the whole stream holds, without the places of the hits; the first use reads it."""
+        found = Frames()
+        for part in self.hit_frames():
+            found.count += len(part.rows)
+            found.odd += part.frames.odd[: max(_MOST_PLACES - len(found.odd), 0)]
+            found.lengths += part.frames.lengths
+            found.skipped += part.frames.skipped
+        return found
+
+    def _columns(self, part: HitFrames) -> Arrays:
+        found = astep_hits(
+            part.rows, self.version, tick_ns=self._tick_ns, strict=self._strict, text=self._text
+        )
+        if self._text and "readout" in found:
+            found["readout"] = part.readout.astype(np.uint32)
+            found["dec_ord"] = part.order.astype(np.uint32)
+        return found
 
     def columns(self, start: int = 0, stop: int | None = None) -> Arrays:
         """Return hits `start` to `stop` as columns."""
-        at = np.array(self.frames.hits, np.int64)
-        width = _LENGTHS[self.version] + 1
-        rows = np.empty((0, width), np.uint8)
-        if len(at[start:stop]):
-            rows = windows(self._data, width)[at[start:stop]].view(np.uint8).reshape(-1, width)
-        found = astep_hits(rows, self.version, tick_ns=self._tick_ns, strict=self._strict, text=self._text)
-        if self._text and "readout" in found:
-            readout = np.searchsorted(np.array(self._readout_begin), at, side="right") - 1
-            first = np.searchsorted(readout, readout)
-            found["readout"] = readout[start:stop].astype(np.uint32)
-            found["dec_ord"] = (np.arange(len(at)) - first)[start:stop].astype(np.uint32)
-        return found
+        parts = [
+            {name: column.values for name, column in chunk.columns.items()}
+            for chunk in self.chunks(HITS, start, stop)
+        ] or [self._no_hits()]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _no_hits(self) -> Arrays:
+        return astep_hits(np.empty((0, LENGTHS[self.version] + 1), np.uint8), self.version)
 
     def tables(self) -> list[TableInfo]:
         """Return the one table, ``hits``."""
-        columns = {name: ColumnInfo(values.dtype) for name, values in self.columns(0, 0).items()}
-        return [TableInfo("hits", len(self.frames.hits), columns)]
+        columns = {name: ColumnInfo(values.dtype) for name, values in self._no_hits().items()}
+        return [TableInfo(HITS, self.frames.count, columns)]
 
     def chunks(
-        self, table: str = "hits", start: int = 0, stop: int | None = None, nbytes: int = CHUNK_BYTES
+        self, table: str = HITS, start: int = 0, stop: int | None = None, nbytes: int = CHUNK_BYTES
     ) -> Iterator[Table]:
         """Yield rows `start` to `stop` of the table ``hits``, of about `nbytes` of the file at a time."""
-        if table != "hits":
-            raise FileError(f"There is no table {table!r}", file=self.path, expected="hits")
-        last = len(self.frames.hits) if stop is None else min(stop, len(self.frames.hits))
-        step = max(nbytes // (_LENGTHS[self.version] + 1), 1)
-        units = {"tot_us": "us"}
-        for first in range(start, last, step):
-            arrays = self.columns(first, min(first + step, last))
-            columns = {name: Column(values, unit=units.get(name, "")) for name, values in arrays.items()}
-            yield Table("hits", columns, {"file": os.path.basename(self.path)})
+        if table != HITS:
+            raise FileError(f"There is no table {table!r}", file=self.path, expected=HITS)
+        row = 0
+        for part in self.hit_frames(nbytes):
+            rows = len(part.rows)
+            first, last = max(start - row, 0), rows if stop is None else min(stop - row, rows)
+            row += rows
+            if first < last:
+                columns = {
+                    name: Column(values[first:last], unit=_UNITS.get(name, ""))
+                    for name, values in self._columns(part).items()
+                }
+                yield Table(HITS, columns, {"file": os.path.basename(self.path)})
+            if stop is not None and row >= stop:
+                return
 
     def info(self) -> dict[str, Any]:
         """Return ``format, file, tables, version, hits, odd_frames {length: frames}, skipped_bytes``."""
-        odd = [length for _, length in self.frames.odd]
+        lengths = self.frames.lengths
         return {
             "format": self.format,
             "file": os.path.basename(self.path),
-            "tables": {"hits": len(self.frames.hits)},
+            "tables": {HITS: self.frames.count},
             "version": self.version,
-            "hits": len(self.frames.hits),
-            "odd_frames": {str(length): odd.count(length) for length in sorted(set(odd))},
+            "hits": self.frames.count,
+            "odd_frames": {str(length): lengths[length] for length in sorted(lengths)},
             "skipped_bytes": self.frames.skipped,
         }
 
     def problems(self) -> list[str]:
-        """Return frames of another length and bytes between frames."""
+        """Return frames of another length, the first 1,000, and bytes between frames."""
         told = [
-            f"{self.path}, offset {at}: a frame of {length} bytes, not {_LENGTHS[self.version]}"
+            f"{self.path}, offset {at}: a frame of {length} bytes, not {LENGTHS[self.version]}"
             for at, length in self.frames.odd
         ]
+        more = self.frames.lengths.total() - len(told)
+        if more:
+            told.append(f"{self.path}: {more} more frames of other lengths")
         if self.frames.skipped:
             told.append(f"{self.path}: {self.frames.skipped} bytes belong to no frame")
         return told
 
     def close(self) -> None:
-        """Let go of the bytes."""
-        self._data = np.empty(0, np.uint8)
-        self.frames = Frames()
+        """Let go of the file."""
+        self._open = False
+        self._stream.close()
 
 
 def astep_to_csv(
@@ -291,7 +268,7 @@ def astep_to_csv(
         complete_file(output, overwrite=True) as part,
         open(part, "wb") as file,
     ):
-        file.write(",".join(reader.columns(0, 0)).encode() + b"\n")
+        file.write(",".join(reader.tables()[0].columns).encode() + b"\n")
         for chunk in reader.chunks():
             file.write(rows_text([column.values for column in chunk.columns.values()], b","))
     return output

@@ -163,12 +163,12 @@ class AstepFormat(Format):
     def verify(self, path: PathLike) -> Report:
         """Frame the whole stream; frames of another length and bytes between are the loss."""
         with self.open(path) as reader:
-            problems = list(reader.problems())
+            problems, frames = list(reader.problems()), reader.frames
             return Report(
                 LOSS if problems else CLEAN,
-                good=len(reader.frames.hits),
-                lost=len(reader.frames.odd),
-                torn_bytes=reader.frames.skipped,
+                good=frames.count,
+                lost=frames.lengths.total(),
+                torn_bytes=frames.skipped,
                 problems=problems,
             )
 

@@ -85,8 +85,7 @@ def _runs(index: NDArray[np.int64], is_column: NDArray[Any]) -> Iterator[tuple[A
 
 
 def _differences(values: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.int64]:
-    wide = values.astype(np.int64)
-    found: NDArray[np.int64] = wide[rows][:, None] - wide[columns]
+    found: NDArray[np.int64] = values[rows].astype(np.int64)[:, None] - values[columns].astype(np.int64)
     return found
 
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 import itertools
 import re
 
-import numpy as np
-
 from sapwood.fileio.apx.astep import AstepReader
 from sapwood.fileio.apx.log import AstroPixLogFile, readout_line
 from sapwood.fileio.formats import PathLike
-from sapwood.fileio.mapped import MappedFile
-from sapwood.streams import FrameBatch
 
 __all__ = ["copy_frames", "copy_lines"]
 
@@ -36,7 +32,6 @@ def copy_lines(path: PathLike, target: PathLike) -> None:
 
 def copy_frames(reader: AstepReader, target: PathLike) -> None:
     """Write the frames of hits of a binary stream to `target`."""
-    with MappedFile(reader.path) as file, open(target, "wb") as out:
-        begins = np.array(reader.frames.hits, np.int64)
-        batch = FrameBatch(file.data, begins, file.data[begins].astype(np.int64) + 1)
-        out.write(batch.compact().payload.data)
+    with open(target, "wb") as out:
+        for part in reader.hit_frames():
+            out.write(part.rows.data)

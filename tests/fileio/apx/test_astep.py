@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sapwood import fileio
+from sapwood.errors import FileError
 from sapwood.fileio.apx import AstepReader, astep_match, astep_to_csv, find_housekeeping, match_half_hits
-from sapwood.fileio.apx.astep import frame
+from sapwood.fileio.apx.astepframes import frame
 
 
 def test_version_3(golden_apx, manifest, tmp_path) -> None:
@@ -104,22 +105,96 @@ def test_text_streams(tmp_path) -> None:
     assert got["fpga_ts"].tolist() == [258] * 3
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.binary(max_size=200), st.sampled_from([3, 4]))
+HIT_3 = bytes.fromhex("0a01" + "3c91420bca" + "00000102")
+HIT_4 = bytes.fromhex("0d01" + "070a42c06004eb80" + "00000102")
+STREAMS = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [HIT_3, HIT_4, HIT_3 * 40, HIT_4 * 40, b"\xff", b"\xff" * 50, HIT_3[:5], b"\x06abcdef"]
+        ),
+        st.binary(max_size=40),
+    ),
+    max_size=12,
+).map(b"".join)
+
+
+def by_bytes(data: bytes, version: int) -> tuple[list[int], list[tuple[int, int]], int]:
+    """Frame a stream one byte after the other."""
+    hits, odd, skipped, at, expected = [], [], 0, 0, {3: 10, 4: 13}[version]
+    while at < len(data):
+        length = data[at]
+        behind = at + 1 + length
+        ahead = data[behind : behind + 1]
+        if length == 0xFF:
+            at += 1
+        elif length == expected and behind <= len(data):
+            hits.append(at)
+            at = behind
+        elif 1 < length <= 32 and (
+            behind == len(data) or (ahead and (ahead == b"\xff" or 0 < ahead[0] <= 32))
+        ):
+            odd.append((at, length))
+            at = behind
+        else:
+            skipped += 1
+            at += 1
+    return hits, odd, skipped
+
+
+@settings(max_examples=200, deadline=None)
+@given(STREAMS, st.sampled_from([3, 4]))
 def test_any_bytes_can_be_framed(data, version) -> None:
-    found = frame(data, version)
-    width = {3: 11, 4: 14}[version]
-    assert all(at + width <= len(data) for at in found.hits)
-    assert len(found.hits) * width + found.skipped <= len(data)
+    found, end = frame(data, version)
+    assert (found.hits.tolist(), found.odd, found.skipped) == by_bytes(data, version)
+    assert found.count == len(found.hits)
+    assert found.lengths.total() == len(found.odd)
+    assert end >= len(data)
+
+
+@settings(max_examples=100, deadline=None)
+@given(STREAMS, st.sampled_from([3, 4]), st.integers(1, 300), st.booleans())
+def test_pieces_of_any_size_hold_the_same_hits(tmp_path_factory, data, version, nbytes, text) -> None:
+    path = tmp_path_factory.mktemp("stream") / ("x.log" if text else "x.bin")
+    if text:
+        lines = [data[at : at + 29].hex() for at in range(0, len(data), 29)]
+        path.write_text("".join(f"line INFO:b'{line}'\n" for line in lines))
+    else:
+        path.write_bytes(data)
+    with AstepReader(path, version=version) as reader:
+        whole = reader.columns()
+        parts = list(reader.chunks(nbytes=nbytes))
+        hits, odd, skipped = by_bytes(data, version)
+        assert reader.info()["hits"] == len(hits) == sum(map(len, parts))
+        assert (reader.frames.odd, reader.frames.skipped) == (odd, skipped)
+        for name, values in whole.items():
+            got = [chunk[name].values for chunk in parts]
+            np.testing.assert_array_equal(np.concatenate(got) if got else values[:0], values)
+        middle = reader.columns(1, max(len(hits) - 1, 1))
+        assert all(len(values) == max(len(hits) - 2, 0) for values in middle.values())
+    if text and version == 3:
+        lines_of = [at // 29 for at in hits]
+        assert whole["readout"].tolist() == lines_of
+        assert whole["dec_ord"].tolist() == [lines_of[:k].count(line) for k, line in enumerate(lines_of)]
 
 
 def test_resynchronising() -> None:
-    hit = bytes.fromhex("0a01" + "3c91420bca" + "00000102")
-    found = frame(hit + b"\xee\xee" + hit + b"\xff\xff" + hit[:5], 3)
-    assert found.hits == [0, 13]
+    found, _ = frame(HIT_3 + b"\xee\xee" + HIT_3 + b"\xff\xff" + HIT_3[:5], 3)
+    assert found.hits.tolist() == [0, 13]
     assert found.skipped == 2 + 5 - sum(1 + length for _, length in found.odd)
     with pytest.raises(RuntimeError):
         AstepReader("x.bin", version=5)
+
+
+def test_many_frames_of_other_lengths_are_counted(tmp_path) -> None:
+    path = tmp_path / "x.bin"
+    path.write_bytes((b"\x06abcdef" * 3 + HIT_3) * 500)
+    with AstepReader(path, version=3) as reader:
+        assert reader.info()["odd_frames"] == {"6": 1500}
+        told = reader.problems()
+        assert (len(told), told[-1]) == (1001, f"{path}: 500 more frames of other lengths")
+        reader.close()
+        with pytest.raises(FileError, match="closed"):
+            reader.columns()
 
 
 def packet() -> bytes:
