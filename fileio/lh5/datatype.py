@@ -46,6 +46,7 @@ TABLE = "table"
 VIEW = "view"
 
 _ELEMENTS = {"b": "bool", "i": "real", "u": "real", "f": "real", "c": "complex", "V": "blob"}
+_NOT_IN_NAMES = re.compile("[{}/]")
 _STRINGS = "SUTO"  # O: h5py's strings of variable length
 _HISTOGRAM_FIELDS = {"binning", "weights", "isdensity"}
 _DIMS = r"<(\d{1,4}(?:,\d{1,4})*)>"
@@ -131,12 +132,13 @@ def form_fields(kind: str, names: Iterable[str]) -> str:
         For a name that a list of fields cannot hold.
     """
     fields = sorted(names)
-    for name in fields:
-        if not name or any(sign in name for sign in ",{}/"):
-            raise LH5EncodeError(
-                f"{name!r} cannot be the name of a field", expected="text without comma, brace and slash"
-            )
-    return f"{kind}{{{','.join(fields)}}}"
+    text = ",".join(fields)
+    if text.count(",") >= max(1, len(fields)) or not all(fields) or _NOT_IN_NAMES.search(text):
+        bad = next(name for name in fields if not name or "," in name or _NOT_IN_NAMES.search(name))
+        raise LH5EncodeError(
+            f"{bad!r} cannot be the name of a field", expected="text without comma, brace and slash"
+        )
+    return f"{kind}{{{text}}}"
 
 
 def element_of(dtype: np.dtype[Any]) -> str:

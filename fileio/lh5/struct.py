@@ -33,7 +33,7 @@ class Struct(LGDO, dict[str, Any]):
         dict.__init__(self)
         self.attrs = {}
         for name, obj in (obj_dict or {}).items():
-            self[name] = obj
+            self._set_member(name, obj)
         self._set_attrs(attrs)
 
     def form_datatype(self) -> str:
@@ -60,16 +60,20 @@ class Struct(LGDO, dict[str, Any]):
         return obj
 
     def __setitem__(self, name: str, obj: Any) -> None:
+        self._set_member(name, obj)
+        self.update_datatype()
+
+    def _set_member(self, name: str, obj: Any) -> None:
+        """Have `obj` as a member; the datatype does not name it yet."""
         first, _, rest = name.strip("/").partition("/")
         if rest:
             if first not in self:
-                self[first] = self._new_inner()
+                self._set_member(first, self._new_inner())
             self[first][rest] = obj
             return
         checked = self._checked(first, obj)
         datatype.form_fields(self.kind, [first])
         dict.__setitem__(self, first, checked)
-        self.update_datatype()
 
     def _new_inner(self) -> Struct:
         return Struct()
