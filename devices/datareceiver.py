@@ -105,7 +105,8 @@ class DataReceiver(StreamEnd, Device):
             return
         self._count("FrameCount", 1)
         self._count("ByteCount", frame.size)
-        self.process(frame)
+        with frame.lock():
+            self.process(frame)
 
     def _acceptBatch(self, batch: FrameBatch) -> None:
         if not self._taking():
@@ -121,11 +122,12 @@ class DataReceiver(StreamEnd, Device):
             good = good[len(good) - 1 :]  # nobody would see the frames before
         with self.root.updateGroup():
             for frame in good.frames():
-                self.process(frame)
+                with frame.lock():
+                    self.process(frame)
 
     def process(self, frame: Frame) -> None:
-        """Take one frame: its payload (a copy, uint8) becomes ``Data``, then ``Updated`` is set."""
-        self.Data.set(frame.getNumpy().copy())
+        """Take one frame, locked: a copy of its payload (uint8) becomes ``Data``, then ``Updated`` is set."""
+        self.Data.set(frame.getNumpy())
         self.Updated.set(True)
 
     def countReset(self) -> None:

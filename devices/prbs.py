@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from sapwood.devices.polled import add_polled
@@ -179,8 +180,21 @@ class PrbsTx(_PrbsDevice):
         super()._stop()
 
 
+_CAUSES = {
+    "lost_frames": "Sequence numbers skipped",
+    "seq_errors": "Bad frames that were out of sequence",
+    "length_errors": "Bad frames whose length word disagreed with their size",
+    "payload_errors": "Bad frames with a wrong word",
+    "bit_errors": "Wrong bits in these",
+}
+
+
+def _camel(name: str) -> str:
+    return name.title().replace("_", "")
+
+
 class PrbsRx(_PrbsDevice):
-    """Checker of PRBS frames.
+    """Checker of PRBS frames; ``rxErrors`` counts all bad ones, further variables tell their causes.
 
     Parameters
     ----------
@@ -225,8 +239,14 @@ class PrbsRx(_PrbsDevice):
             )
         )
         prbs.checkPayload(checkPayload)
+        for name, description in _CAUSES.items():
+            cause = partial(self._cause, name)
+            add_polled(self, f"rx{_camel(name)}", description, cause, typeStr="UInt32")
         if stream is not None:
             connect(stream, self)
+
+    def _cause(self, name: str) -> int:
+        return int(getattr(self._prbs.getRxTotals(), name))
 
     def _getStreamSlave(self) -> Slave:
         return self._prbs

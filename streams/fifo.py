@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sapwood.errors import StreamError
 from sapwood.streams.batch import FrameBatch
 from sapwood.streams.counters import StageCounters
 from sapwood.streams.frame import Frame
@@ -72,6 +73,8 @@ class Fifo(Master, Slave):
     ) -> None:
         Master.__init__(self)
         Slave.__init__(self)
+        if trimSize < 0:
+            raise StreamError("Invalid trim size", expected="0 bytes or more", seen=trimSize)
         self.counters = StageCounters()
         self._trim = 0 if noCopy else trimSize
         self._noCopy = noCopy

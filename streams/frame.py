@@ -87,7 +87,15 @@ class Frame:
 
     @classmethod
     def reserve(cls, size: int) -> Frame:
-        """Return an empty frame with room for `size` bytes, all zero until written."""
+        """Return an empty frame with room for `size` bytes, all zero until written.
+
+        Raises
+        ------
+        StreamError
+            For a negative size.
+        """
+        if size < 0:
+            raise StreamError("A frame cannot have this size", expected="0 bytes or more", seen=size)
         return cls.over(bytearray(size))
 
     @classmethod

@@ -69,6 +69,8 @@ class FramePool:
 
     def _allocate(self, size: int) -> Frame:
         """Return an empty frame with room for at least `size` bytes, all zero."""
+        if size < 0:
+            return Frame.reserve(size)  # which tells what is wrong
         buffers = -(-size // self._fixedSize) if self._fixedSize else 1
         memory = _PooledBuffer(buffers * self._fixedSize or size)
         memory.pool, memory.buffers = self, buffers

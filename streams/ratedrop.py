@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 
@@ -33,7 +34,7 @@ class RateDrop(Master, Slave):
     Raises
     ------
     StreamError
-        When `value` is negative.
+        When `value` is negative, or no number.
     """
 
     forwards = True
@@ -41,7 +42,7 @@ class RateDrop(Master, Slave):
     def __init__(self, period: bool, value: float) -> None:
         Master.__init__(self)
         Slave.__init__(self)
-        if value < 0:
+        if not 0 <= value < math.inf:
             raise StreamError("Invalid rate", expected="0 or more", seen=value)
         self.counters = StageCounters()
         self._seconds = float(value) if period else 0.0

@@ -66,7 +66,8 @@ class DatagramSource(Receiver):
     maxSize
         Bytes of a datagram; larger ones are dropped (``oversize``).
     group
-        Multicast group to join at the interface `host`. Several receivers of this machine may
+        Multicast group to join at the interface `host`; without a `host` at that of the route to the
+        group, or of the default route. Several receivers of this machine may
         have the same group and port.
     restart
         A number so far behind the highest one is that of a sender that began again.
@@ -83,7 +84,8 @@ class DatagramSource(Receiver):
     Raises
     ------
     StreamError
-        When the port is taken, a sender unknown, or a channel or size makes no sense.
+        When the port is taken, a sender unknown, a group cannot be joined, or a channel or size makes no
+        sense.
     """
 
     def __init__(
@@ -132,6 +134,9 @@ class DatagramSource(Receiver):
                 one.bind((self._host, self.port))
             else:
                 self._join(one, self._group)
+        except StreamError:
+            one.close()
+            raise
         except (OSError, OverflowError) as error:
             one.close()
             raise StreamError(
@@ -146,7 +151,14 @@ class DatagramSource(Receiver):
         one.bind((group, self.port))
         interface = socket.gethostbyname(self._host) if self._host else "0.0.0.0"  # noqa: S104  # any of them
         member = socket.inet_aton(group) + socket.inet_aton(interface)
-        one.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+        try:
+            one.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+        except OSError as error:
+            raise StreamError(
+                f"Failed to join the multicast group {group} at {self._host or 'the default interface'}",
+                seen=error,
+                hint="host= is the address of the interface that the datagrams come in at.",
+            ) from error
 
     def _open_socket(self) -> socket.socket:
         self._overflow = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -178,3 +179,24 @@ def test_data_stay_out_of_configurations():
     receiver = DataReceiver(name="Rx", hideData=False)
     with tree(receiver) as root:
         assert "Data" not in root.getYaml(modes=["RW"], excGroups="NoConfig")
+
+
+def test_process_has_the_frame_locked():
+    free: list[bool] = []
+
+    class Receiver(DataReceiver):
+        def process(self, frame: Frame) -> None:
+            def look() -> None:
+                free.append(lock.acquire(blocking=False))
+
+            lock = frame._lock
+            other = threading.Thread(target=look)
+            other.start()
+            other.join()
+
+    receiver, source = Receiver(name="Rx"), Master()
+    source >> receiver
+    with tree(receiver):
+        source._sendFrame(Frame(b"one"))
+        source._sendBatch(frames(b"two", b"three"))
+    assert free == [False] * 3

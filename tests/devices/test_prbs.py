@@ -48,6 +48,11 @@ def test_nodes():
         "rxRate": ("RO", "Float64", 1, "Frames/s"),
         "rxBw": ("RO", "Float64", 1, "Bytes/s"),
         "checkPayload": ("RW", "bool", 0, None),
+        "rxLostFrames": ("RO", "UInt32", 1, None),
+        "rxSeqErrors": ("RO", "UInt32", 1, None),
+        "rxLengthErrors": ("RO", "UInt32", 1, None),
+        "rxPayloadErrors": ("RO", "UInt32", 1, None),
+        "rxBitErrors": ("RO", "UInt32", 1, None),
     }
     assert top.Pair.PrbsTx.txRate.disp == "{:.3e}"
 
@@ -116,6 +121,11 @@ def test_damage_is_seen(sink):
         damaged[20] ^= 4
         source._sendFrame(Frame(damaged))
         assert (top.Rx.rxErrors.get(), top.Rx.rxCount.get()) == (1, 0)
+        assert (top.Rx.rxPayloadErrors.get(), top.Rx.rxBitErrors.get(), top.Rx.rxLostFrames.get()) == (
+            1,
+            1,
+            0,
+        )
         top.Rx.checkPayload.set(False)
         source._sendFrame(Frame(sink.payloads()[0]))
         top.Tx.genPayload.set(False)

@@ -46,6 +46,11 @@ def test_settings_are_kept_and_checked() -> None:
     assert slave._allocate(0).getSize() == 0
     with pytest.raises(StreamError, match="cannot have this size"):
         slave.setFixedSize(-1)
+    master = Master()
+    for _ in range(2):  # without a slave, and with one
+        with pytest.raises(StreamError, match=r"cannot have this size.*seen -1"):
+            master._reqFrame(-1)
+        master >> slave
 
 
 def test_debug_tells_where_the_bytes_are(caplog: pytest.LogCaptureFixture) -> None:

@@ -95,6 +95,8 @@ def test_gaps_pass() -> None:
     assert sink.gaps == [gap]
 
 
-def test_a_negative_value_is_refused() -> None:
-    with pytest.raises(StreamError, match=r"Invalid rate.*seen -1"):
-        RateDrop(False, -1)
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
+@pytest.mark.parametrize("period", [False, True])
+def test_values_that_make_no_sense_are_refused(period: bool, value: float) -> None:
+    with pytest.raises(StreamError, match=f"Invalid rate.*seen {value}"):
+        RateDrop(period, value)
