@@ -2,13 +2,58 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(  # how fast the machine is, and how busy, decides about no test
+    "any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+PORTS = range(10_240, 32_000)  # below those that systems give to outgoing connections, and for port 0
+
+
+@pytest.fixture(scope="session")
+def free_ports() -> Callable[..., int]:
+    """``free_ports(2)`` is the lower one of two neighbouring ports that nobody uses.
+
+    For tests that bind a port they name: two neighbours, the port of a server that comes back, a port
+    where nobody is yet. No outgoing connection gets such a port in the meantime. None is given twice,
+    and test runs at the same time begin at different places.
+    """
+    starts = itertools.cycle((*PORTS[(at := random.SystemRandom().randrange(len(PORTS))) :], *PORTS[:at]))
+
+    def take(count: int = 1) -> int:
+        for first in itertools.islice(starts, len(PORTS)):
+            if all(_is_free(port) for port in range(first, first + count)):
+                for _ in range(count - 1):
+                    next(starts)
+                return first
+        raise AssertionError(f"no {count} neighbouring ports are free in {PORTS}")
+
+    return take
+
+
+def _is_free(port: int) -> bool:
+    """Tell whether `port` can be bound for TCP and for UDP, at any address."""
+    with ExitStack() as stack:
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            one = stack.enter_context(socket.socket(socket.AF_INET, kind))
+            try:
+                one.bind(("", port))
+            except OSError:
+                return False
+    return True
 
 
 @pytest.fixture(scope="session")

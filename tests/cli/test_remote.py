@@ -132,13 +132,15 @@ def test_tree_as_json(remote: Callable[..., Any]) -> None:
     assert remote("tree", "Top.Temp", "--json").json == nodes["Temp"]
 
 
-def test_a_server_that_is_gone(sapwood: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_gone(
+    sapwood: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, free_ports: Callable[..., int]
+) -> None:
     monkeypatch.setattr("sapwood.cli.remote.CONNECT_S", 0.3)
+    port = free_ports()
     root = load_root(f"{TARGETS}:NoWriter")
-    server = RemoteServer(root, port=0)
-    root.addInterface(server)
+    root.addInterface(RemoteServer(root, port=port))
     with root:
-        port = server.port
+        assert root.running
     ran = sapwood("get", "--server", f"localhost:{port}", "Top.Temp")
     assert ran.code == 1
     assert f"localhost:{port}" in ran.error

@@ -29,7 +29,7 @@ def _port(process: Any) -> int:
 
 
 def _tree(port: int, **options: Any) -> Root:
-    root = Root(name="Top", pollEn=False, timeout=0.5)
+    root = Root(name="Top", pollEn=False, timeout=3.0)
     root.add(UdpRssiPack(name="Net", port=port, packVer=2, jumbo=True, **options))
     registers = SrpV3()
     streamConnectBiDir(registers, root.Net.application(0))
@@ -66,10 +66,11 @@ def until() -> Callable[..., None]:
 
 
 def test_a_board_that_is_killed_in_mid_run_and_one_that_takes_its_place(
-    start: Callable[..., Any], tmp_path: Path, until: Callable[..., None]
+    start: Callable[..., Any], tmp_path: Path, until: Callable[..., None], free_ports: Callable[..., int]
 ) -> None:
-    first = start("board", "--port", 0, "--channels", CHANNELS)
-    port = _port(first)
+    port = free_ports()
+    first = start("board", "--port", port, "--channels", CHANNELS)
+    assert _port(first) == port
     path = tmp_path / "run.dat"
     with _tree(port) as root:
         writer = root.Writer

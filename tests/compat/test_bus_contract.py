@@ -159,7 +159,7 @@ def test_stop_while_a_dead_bus_is_polled() -> None:
     before = set(threading.enumerate())
     root = tree(bus, *registers, pollEn=True, timeout=0.2)
     root.start()
-    assert bus.asked.wait(5)
+    assert bus.asked.wait(20)
     root.stop()
     assert set(threading.enumerate()) <= before
 

@@ -84,7 +84,7 @@ def test_registers_over_udp_and_rssi() -> None:
         while not client.getOpen():
             assert time.monotonic() < deadline, "the link did not open"
             threading.Event().wait(0.01)
-        root = pyrogue.Root(name="top", pollEn=False, timeout=5.0)
+        root = pyrogue.Root(name="top", pollEn=False, timeout=20.0)
         root.add(pyrogue.Device(name="Fpga", memBase=registers))
         root.Fpga.add(
             pyrogue.RemoteVariable(name="Words", offset=0, numValues=64, valueBits=32, valueStride=32)

@@ -59,7 +59,7 @@ def test_registers_data_and_recording_with_the_stack_put_together_by_hand(
     link._start()
     try:
         _until(link.getOpen)
-        root = pyrogue.Root(name="top", pollEn=False, timeout=5.0)
+        root = pyrogue.Root(name="top", pollEn=False, timeout=20.0)
         root.add(pyrogue.Device(name="Board", memBase=registers))
         for name, offset, bits in (("Run", 0x10, 1), ("Count0", 0x120, 64), ("Count1", 0x220, 64)):
             root.Board.add(pyrogue.RemoteVariable(name=name, offset=offset, bitSize=bits))

@@ -12,8 +12,6 @@ from sapwood.memory import Emulate, Post, Read, Slave, SrpV3, SrpV3Server, Trans
 from sapwood.streams import streamConnectBiDir
 from sapwood.tree import Device, RemoteVariable, Root
 
-pytestmark = pytest.mark.timeout(30)
-
 
 def access(slave: Slave, type: int, address: int, data: bytes = bytes(4)) -> Transaction:
     one = Transaction(address, memoryview(bytearray(data)), type, 0.05)

@@ -51,7 +51,7 @@ def firmware(request: pytest.FixtureRequest) -> Iterator[Firmware]:
 def tree(pack: UdpRssiPack) -> Root:
     registers = SrpV3()
     streamConnectBiDir(registers, pack.application(0))
-    root = Root(name="top", pollEn=False, timeout=5.0)
+    root = Root(name="top", pollEn=False, timeout=20.0)
     root.addInterface(registers)
     root.add(pack)
     root.add(Device(name="Fpga", memBase=registers))
@@ -221,10 +221,19 @@ def test_a_board_that_is_off_fails_the_start_in_time() -> None:
         assert root.Net._link._udp is None
 
 
-def test_without_wait_the_tree_starts_before_the_board(await_true: Callable[..., Any]) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind((HOST, 0))
-        port = free.getsockname()[1]
+def test_a_port_where_nobody_listens_fails_the_start_soon(free_ports: Callable[..., int]) -> None:
+    port = free_ports()
+    root = tree(UdpRssiPack(name="Net", port=port, waitTimeout=60.0, refusedTimeout=0.2))
+    with pytest.raises(DeviceError, match="Connection refused") as caught:
+        root.start()
+    assert "Nobody listens at this port" in str(caught.value)
+    assert not root.running
+
+
+def test_without_wait_the_tree_starts_before_the_board(
+    await_true: Callable[..., Any], free_ports: Callable[..., int]
+) -> None:
+    port = free_ports()
     with tree(UdpRssiPack(name="Net", port=port, packVer=2, wait=False)) as root:
         assert not root.Net.rssiOpen.get()
         late = Firmware(port)

@@ -22,15 +22,15 @@ CHANNELS = 3
 
 
 @pytest.fixture
-def wire() -> Iterator[FrontEndWire]:
-    made = FrontEndWire(FrontEndFirmware(CHANNELS))
+def wire(free_ports: Callable[..., int]) -> Iterator[FrontEndWire]:
+    made = FrontEndWire(FrontEndFirmware(CHANNELS), free_ports())
     made._start()
     yield made
     made._stop()
 
 
 def tree(port: int, **options: Any) -> Root:
-    root = Root(name="Top", pollEn=False, timeout=5.0)
+    root = Root(name="Top", pollEn=False, timeout=20.0)
     root.add(UdpRssiPack(name="Net", port=port, packVer=2, **options))
     registers = SrpV3()
     streamConnectBiDir(registers, root.Net.application(0))

@@ -32,7 +32,7 @@ def wire() -> Iterator[FrontEndWire]:
     made._stop()
 
 
-def tree(port: int, *, timeout: float = 5.0) -> Root:
+def tree(port: int, *, timeout: float = 20.0) -> Root:
     root = Root(name="Top", pollEn=False, timeout=timeout)
     root.add(UdpRssiPack(name="Net", port=port, packVer=2, jumbo=True))
     root.bus = SrpV3()

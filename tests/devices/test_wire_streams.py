@@ -36,7 +36,7 @@ def serving(**options: Any) -> Iterator[FrontEndWire]:
         wire._stop()
 
 
-def tree(port: int, *, timeout: float = 5.0, policy: Any = "drop_new", **options: Any) -> Root:
+def tree(port: int, *, timeout: float = 20.0, policy: Any = "drop_new", **options: Any) -> Root:
     root = Root(name="Top", pollEn=False, timeout=timeout)
     root.add(UdpRssiPack(name="Net", port=port, packVer=2, jumbo=True, **options))
     registers = SrpV3()

@@ -22,7 +22,7 @@ from sapwood.streams import FrameBatch, Gap, Slave
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "how-to" / "write-a-source.md"
 EXAMPLE = ROOT / "examples" / "dma_source.py"
-WAIT_S = 10.0
+WAIT_S = 20.0
 
 
 def blocks() -> list[str]:

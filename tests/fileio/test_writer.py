@@ -188,7 +188,7 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(OPERATIONS, st.integers(0, 3), st.booleans(), st.sampled_from([0, 64]))
 def test_whatever_is_sent_is_read_back(tmp_path_factory, parse, operations, forced, drop, limit):
     folder = tmp_path_factory.mktemp("trip")

@@ -100,7 +100,7 @@ class ThreadedMemory(Slave):
     def stop(self) -> None:
         self._queue.put(None)
         self._gate.release(1000)
-        self._thread.join(5)
+        self._thread.join(20)
         assert not self._thread.is_alive()
 
 

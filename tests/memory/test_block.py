@@ -205,7 +205,7 @@ def test_the_update_comes_without_the_lock(word) -> None:
     free: list[bool] = []
 
     def take(block) -> None:
-        free.append(block.lock.acquire(timeout=2))
+        free.append(block.lock.acquire(timeout=20))
         if free[-1]:
             block.lock.release()
 
@@ -396,7 +396,7 @@ def test_a_timeout_and_the_late_answer(threaded, build, spec) -> None:
     assert str(caught.value.id) in text
     assert caught.value.waited_s == 0.02
     memory.release()
-    assert memory.answered.acquire(timeout=5)
+    assert memory.answered.acquire(timeout=20)
     assert block.fields[0].get() == 0
     block.set_timeout(5)
     memory.ram._direct(Write, 0x40, bytearray(b"\7\0\0\0"), 0, 4)

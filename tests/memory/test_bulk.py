@@ -122,7 +122,7 @@ def test_expired_parts_leave_the_image_alone(threaded, words) -> None:
         with pytest.raises(BusError, match="Timeout"):
             block.waitTransaction()
     memory.release()
-    assert memory.answered.acquire(timeout=5)
+    assert memory.answered.acquire(timeout=20)
     assert [block.fields[0].get() for block in blocks] == [0] * 4
 
 

@@ -77,7 +77,7 @@ def test_the_parts_of_an_expired_transaction_expire(threaded) -> None:
     assert "Timeout waiting for register transaction" in request(master, 0, data, Read)
     memory.release(2)
     for _ in range(2):
-        assert memory.answered.acquire(timeout=5)
+        assert memory.answered.acquire(timeout=20)
     assert data == b"\xaa" * 16
 
 

@@ -12,7 +12,7 @@ from sapwood.memory import Hub, Master, Read, SrpV3, SrpV3Emulation, Transaction
 from sapwood.streams import Frame, Slave, disconnect
 from sapwood.streams.transports import udp
 
-WAIT_S = 10.0
+WAIT_S = 20.0
 
 
 class Threads(Slave):

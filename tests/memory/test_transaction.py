@@ -63,7 +63,7 @@ def test_waiting_ends_with_the_answer_of_another_thread() -> None:
     entered = threading.Event()
 
     def answer() -> None:
-        entered.wait(5)
+        entered.wait(20)
         with transaction.lock():
             transaction.setData(b"x")
             transaction.done()
@@ -110,7 +110,7 @@ def test_an_answer_to_one_starts_the_timers_of_the_others_anew() -> None:
         waiting.join(0.001)
     with second.lock():
         second.done()
-    waiting.join(5)
+    waiting.join(20)
     assert results == [True]
     assert slave._getTransaction(first.id()) is None
 
@@ -174,7 +174,7 @@ def test_master_times_out_and_waits_for_all(threaded) -> None:
     master._waitTransaction(ids[0])
     assert master._getError() == f"Timeout waiting for register transaction {ids[0]} message response."
     slave.release(2)
-    assert slave.answered.acquire(timeout=5)
+    assert slave.answered.acquire(timeout=20)
     assert data == bytes(4)
     master._clearError()
     master._setTimeout(5_000_000)

@@ -58,7 +58,7 @@ class Bench(Device):
     def _wait(self) -> int:
         self.entries += 1
         self.entered.release()
-        if not self.gate.wait(20):
+        if not self.gate.wait(60):
             raise RuntimeError("nobody opened the gate")
         return 1
 
@@ -93,7 +93,7 @@ def serve(top: Any) -> Iterator[Callable[..., RemoteServer]]:
     servers: list[RemoteServer] = []
 
     def start(**options: Any) -> RemoteServer:
-        server = RemoteServer(top, port=0, **options)
+        server = RemoteServer(top, **{"port": 0, **options})
         server._start()
         servers.append(server)
         return server
@@ -113,5 +113,5 @@ def server(serve: Callable[..., RemoteServer]) -> RemoteServer:
 @pytest.fixture
 def client(server: RemoteServer) -> Iterator[RemoteClient]:
     """A client of `server`."""
-    with RemoteClient("127.0.0.1", server.port, timeout=10.0) as client:
+    with RemoteClient("127.0.0.1", server.port, timeout=20.0) as client:
         yield client

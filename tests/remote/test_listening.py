@@ -186,7 +186,7 @@ def test_wait_for_a_value(client: RemoteClient, top: Any) -> None:
         client.waitValue(B + "Nope", 5, 0.05)
 
 
-def test_link_monitors(client: RemoteClient, server: RemoteServer) -> None:
+def test_link_monitors(serve: Callable[..., RemoteServer], free_ports: Callable[..., int]) -> None:
     states: list[bool] = []
     changed = threading.Condition()
 
@@ -199,16 +199,17 @@ def test_link_monitors(client: RemoteClient, server: RemoteServer) -> None:
         with changed:
             assert changed.wait_for(lambda: states == wanted, PATIENCE_S), states
 
-    client.addLinkMonitor(monitor)
-    wait([True])
-    assert client.linked
-    server._stop()
-    wait([True, False])
-    assert not client.linked
-    server._wanted_port = server.port
-    server._start()
-    wait([True, False, True])
-    client.remLinkMonitor(monitor)
+    server = serve(port=free_ports())
+    with RemoteClient("127.0.0.1", server.port, timeout=PATIENCE_S) as client:
+        client.addLinkMonitor(monitor)
+        wait([True])
+        assert client.linked
+        server._stop()
+        wait([True, False])
+        assert not client.linked
+        server._start()
+        wait([True, False, True])
+        client.remLinkMonitor(monitor)
 
 
 def test_a_client_that_vanished_is_forgotten(server: RemoteServer, top: Any) -> None:

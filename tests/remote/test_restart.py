@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,8 @@ PATIENCE_S = 30.0
 class Process:
     """A server in a process of its own, which can be killed and started again on its port."""
 
-    def __init__(self) -> None:
-        self.port = 0
+    def __init__(self, port: int) -> None:
+        self.port = port
         self.start()
 
     def start(self) -> None:
@@ -35,7 +35,10 @@ class Process:
             [sys.executable, str(script), str(self.port)], stdout=subprocess.PIPE, text=True
         )
         assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline())
+        told = self.process.stdout.readline()
+        if told != f"{self.port}\n":
+            self.kill()
+            raise AssertionError(f"the server did not start at {self.port}: {told!r}")
 
     def kill(self) -> None:
         self.process.kill()
@@ -43,8 +46,8 @@ class Process:
 
 
 @pytest.fixture
-def process() -> Iterator[Process]:
-    process = Process()
+def process(free_ports: Callable[..., int]) -> Iterator[Process]:
+    process = Process(free_ports())
     yield process
     process.kill()
 
@@ -64,14 +67,14 @@ def test_a_client_survives_a_restart(process: Process) -> None:
 
 
 def test_requests_without_a_server_fail_and_nothing_is_sent_later(process: Process) -> None:
-    with RemoteClient("127.0.0.1", process.port, timeout=0.3) as client:
+    with RemoteClient("127.0.0.1", process.port, timeout=PATIENCE_S) as client:
         node = client.Top.Bench.Int
         process.kill()
         with pytest.raises(RemoteError):  # the first may have been on its way
-            node.set(100)
+            client.set(B + "Int", 100, timeout=0.3)
         for _ in range(3):
             with pytest.raises(RemoteError, match="was not sent"):
-                node.set(200)
+                client.set(B + "Int", 200, timeout=0.3)
         assert not client.linked
         process.start()
         deadline = time.monotonic() + PATIENCE_S
@@ -85,13 +88,13 @@ def test_requests_without_a_server_fail_and_nothing_is_sent_later(process: Proce
 
 
 def test_a_set_in_flight_is_unknown_and_never_repeated(process: Process) -> None:
-    with RemoteClient("127.0.0.1", process.port, timeout=2.0) as client:
+    with RemoteClient("127.0.0.1", process.port, timeout=PATIENCE_S) as client:
         client.Top.Bench.nodes  # noqa: B018  # load the tree first
         problems: list[Exception] = []
 
         def call() -> None:
             try:
-                client.call(B + "Hold")
+                client.call(B + "Hold", timeout=2.0)
             except RemoteError as problem:
                 problems.append(problem)
 
@@ -141,7 +144,7 @@ def test_a_frozen_server_does_not_execute_what_its_client_gave_up(process: Proce
         os.kill(process.process.pid, signal.SIGSTOP)
         os.waitpid(process.process.pid, os.WUNTRACED)  # until it has stopped
         with pytest.raises(RemoteTimeout, match="unknown"):
-            client.set(B + "Int", 9, timeout=0.1)
+            client.set(B + "Int", 9, timeout=0.5)
         os.kill(process.process.pid, signal.SIGCONT)
         for _ in range(20):
             assert client.get(B + "Int") == 5

@@ -19,7 +19,7 @@ from sapwood.remote.codec import MAX_BUFFERS
 from sapwood.tree import Root
 
 B = "Top.Bench."
-PATIENCE_MS = 10_000
+PATIENCE_MS = 20_000
 
 
 class Wire:
@@ -177,7 +177,7 @@ def test_a_late_request_is_not_executed(wire: Wire, top: Any) -> None:
 
 def test_a_request_that_waited_too_long_in_its_lane_is_not_executed(wire: Wire, top: Any) -> None:
     wire.request({"op": "call", "path": B + "Hold"})
-    assert top.Bench.entered.acquire(timeout=10)
+    assert top.Bench.entered.acquire(timeout=20)
     deadline = time.monotonic() + 0.05
     wire.request({"id": 2, "op": "call", "path": B + "Note", "arg": "late", "deadline": deadline})
     while time.monotonic() < deadline:
@@ -193,7 +193,7 @@ def test_requests_of_a_connection_keep_their_order(wire: Wire, top: Any) -> None
     for number in range(20):
         wire.request({"id": number, "op": "set", "pairs": [[B + "Int", number]]})
         wire.request({"id": f"get {number}", "op": "get", "paths": [B + "Int"]})
-    assert top.Bench.entered.acquire(timeout=10)
+    assert top.Bench.entered.acquire(timeout=20)
     assert top.Bench.Int.value() == 1  # nothing has overtaken the command
     top.Bench.gate.set()
     replies = [wire.receive() for _ in range(41)]
@@ -248,10 +248,10 @@ def test_a_port_in_use_is_named(server: RemoteServer, top: Any) -> None:
 
 
 def test_start_and_stop_leave_no_threads(top: Any) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     for _ in range(10):
         server = RemoteServer(top, port=0)
-        assert threading.active_count() == before
+        assert set(threading.enumerate()) <= before
         server._start()
         server._start()  # once is enough
         with RemoteClient("127.0.0.1", server.port) as client:
@@ -259,7 +259,7 @@ def test_start_and_stop_leave_no_threads(top: Any) -> None:
             client.addListener(B + "Int", print)
         server._stop()
         server._stop()
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_as_interface_of_a_root() -> None:
@@ -276,7 +276,7 @@ def test_as_interface_of_a_root() -> None:
 def test_stop_does_not_hang_on_a_running_command(server: RemoteServer, top: Any, connect: Connect) -> None:
     wire = connect(server.port)
     wire.request({"op": "call", "path": B + "Hold"})
-    assert top.Bench.entered.acquire(timeout=10)
+    assert top.Bench.entered.acquire(timeout=20)
     start = time.monotonic()
     server._stop()
     assert time.monotonic() - start < 30, "it must not hang"
@@ -287,8 +287,8 @@ def test_waking_a_server_that_has_ended_does_not_block(server: RemoteServer) -> 
     assert loop is not None
     assert thread is not None
     loop._stopping = True  # the thread ends by itself, as when it sees the flag before the wake-up comes
-    thread.join(10)
+    thread.join(20)
     waking = threading.Thread(target=loop.wake, daemon=True)
     waking.start()
-    waking.join(5)
+    waking.join(20)
     assert not waking.is_alive()

@@ -20,7 +20,7 @@ from sapwood.streams import fifo as fifo_module
 from sapwood.streams.framequeue import FrameQueue
 from sapwood.streams.prbs import Prbs
 
-WAIT_S = 10.0
+WAIT_S = 20.0
 
 
 class Sink(Slave):
@@ -307,6 +307,11 @@ def test_trimming() -> None:
     master._sendFrame(frame(1, 10))
     release(fifo, untrimmed)
     assert len(untrimmed.items[0]) == 10  # type: ignore[arg-type]
+
+
+def test_a_negative_trim_size_is_refused() -> None:
+    with pytest.raises(StreamError, match=r"Invalid trim size.*seen -1"):
+        Fifo(0, -1, False)
 
 
 def test_few_frames_of_a_large_buffer_do_not_keep_it() -> None:

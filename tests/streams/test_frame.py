@@ -136,8 +136,8 @@ def test_lock_excludes_other_threads_until_released() -> None:
         thread = threading.Thread(target=other)
         thread.start()
         assert not entered.wait(0.05)
-    assert entered.wait(5)
-    thread.join(5)
+    assert entered.wait(20)
+    thread.join(20)
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.binary(max_size=20)), max_size=8))

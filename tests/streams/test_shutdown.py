@@ -38,7 +38,7 @@ from sapwood.streams.protocols.batcher_codec import combine
 from sapwood.streams.protocols.packetizer import Core, CoreV2
 from sapwood.streams.transports import DatagramSource, FixedSize, TcpClient, TcpServer, TcpSource, rssi, udp
 
-WAIT_S = 10.0
+WAIT_S = 20.0
 HOST = "127.0.0.1"
 SIZE = 32
 

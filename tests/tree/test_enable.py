@@ -107,7 +107,7 @@ def test_dependencies_are_polled(start: Any, bus: Any) -> None:
     bus.ram[0] = 1
     start(lock, device, pollEn=True)
     assert lock.ready.pollInterval == 1.0
-    assert pr.VariableWait(device.enable, lambda values: values[0].value is True, timeout=5)
+    assert pr.VariableWait(device.enable, lambda values: values[0].value is True, timeout=20)
 
 
 def test_disabled_from_the_beginning(start: Any, bus: Any) -> None:

@@ -131,7 +131,7 @@ def test_no_bursts_after_a_slow_pass(start: Any, bus: Any) -> None:
         plain(transaction)
         times.append(time.monotonic())
         if counter() == 1:
-            gate.wait(5)
+            gate.wait(20)
 
     bus._doTransaction = slow
     device = pr.Device(name="dev", memBase=bus)

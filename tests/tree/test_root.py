@@ -116,12 +116,12 @@ def test_nothing_is_left_behind() -> None:
     before = set(threading.enumerate())
     handlers = len(logging.getLogger("pyrogue").handlers)
     root = pr.Root(name="top")
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
     with root:
         names = {thread.name for thread in set(threading.enumerate()) - before}
         assert names == {"sapwood updates of top", "sapwood polling of top"}
         assert all(thread.daemon for thread in threading.enumerate() if thread.name in names)
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
     assert len(logging.getLogger("pyrogue").handlers) == handlers
     assert gc.isenabled()
 
@@ -140,7 +140,7 @@ def test_a_failed_start_stops_what_was_started() -> None:
         root.start()
     assert "stop a" in log
     assert not root.running
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_failing_stop_stops_the_rest() -> None:
@@ -156,7 +156,7 @@ def test_a_failing_stop_stops_the_rest() -> None:
     with pytest.raises(RuntimeError, match="cannot close"), root:
         pass
     assert "stop a" in log
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
     with pytest.raises(KeyError), root:  # the error of the body comes first
         raise KeyError
 
@@ -278,7 +278,7 @@ class TestSystemLog:
 
     def test_is_published(self, start: Any) -> None:
         root = start()
-        wait = pr.VariableWaitClass([root.SystemLog, root.SystemLogLast], timeout=5)
+        wait = pr.VariableWaitClass([root.SystemLog, root.SystemLogLast], timeout=20)
         wait.arm()
         logging.getLogger("pyrogue").warning("here")
         assert wait.wait()

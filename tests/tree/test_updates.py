@@ -59,7 +59,7 @@ def test_group_belongs_to_its_thread(top: pr.Root, batches: Batches) -> None:
     with top.updateGroup():
         thread = threading.Thread(target=lambda: top.D.l.set(4))
         thread.start()
-        thread.join(10)
+        thread.join(20)
         top.waitOnUpdate()
         assert batches.got == [["top.D.l", "top.D.twice"]]
 
@@ -67,7 +67,7 @@ def test_group_belongs_to_its_thread(top: pr.Root, batches: Batches) -> None:
 def test_group_with_a_period_passes_on_in_between(top: pr.Root, batches: Batches) -> None:
     with top.updateGroup(period=0.01):
         top.D.l.set(1)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 20
         while not batches.got and time.monotonic() < end:
             top.D.l.set(2)
             top.waitOnUpdate()
@@ -205,7 +205,7 @@ def test_wait_on_update_in_a_listener_returns(top: pr.Root) -> None:
 
     top.D.l.addListener(listener)
     top.D.l.set(1)
-    assert done.wait(5)
+    assert done.wait(20)
 
 
 def test_wait_on_update_with_a_listener_that_sets_its_own_variable(top: pr.Root) -> None:
@@ -213,7 +213,7 @@ def test_wait_on_update_with_a_listener_that_sets_its_own_variable(top: pr.Root)
     top.D.l.set(1)
     thread = threading.Thread(target=top.waitOnUpdate)
     thread.start()
-    thread.join(5)
+    thread.join(20)
     assert not thread.is_alive()
 
 
@@ -228,9 +228,9 @@ def test_wait_on_update_under_a_constant_producer(top: pr.Root) -> None:
     producer.start()
     waiter = threading.Thread(target=top.waitOnUpdate)
     waiter.start()
-    waiter.join(10)
+    waiter.join(20)
     stop.set()
-    producer.join(10)
+    producer.join(20)
     assert not waiter.is_alive()
 
 
@@ -242,18 +242,18 @@ def test_waiters_are_let_go_when_the_tree_stops() -> None:
 
     def slow(path: str, value: pr.VariableValue) -> None:
         entered.set()
-        hold.wait(10)
+        hold.wait(20)
 
     root.x.addListener(slow)
     root.x.set(1)
-    assert entered.wait(10)
+    assert entered.wait(20)
     waiter = threading.Thread(target=root.waitOnUpdate)
     waiter.start()
     stopper = threading.Thread(target=root.stop)
     stopper.start()
     hold.set()
     for thread in (waiter, stopper):
-        thread.join(10)
+        thread.join(20)
         assert not thread.is_alive()
     root.waitOnUpdate()  # returns at once when nothing runs
 
@@ -270,7 +270,7 @@ def test_updates_before_stop_are_delivered() -> None:
 
 
 def test_time_beats(top: pr.Root) -> None:
-    assert pr.VariableWait([top.Time, top.LocalTime], timeout=5)
+    assert pr.VariableWait([top.Time, top.LocalTime], timeout=20)
 
 
 class TestVariableWait:
@@ -278,10 +278,10 @@ class TestVariableWait:
         assert pr.VariableWait(top.D.l, lambda values: values[0].value == 99, timeout=0.01) is False
 
     def test_true_at_once(self, top: pr.Root) -> None:
-        assert pr.VariableWait([top.D.l], lambda values: values[0].value == 5, timeout=5)
+        assert pr.VariableWait([top.D.l], lambda values: values[0].value == 5, timeout=20)
 
     def test_armed_before_the_update(self, top: pr.Root) -> None:
-        wait = pr.VariableWaitClass([top.D.l, top.D.lf], timeout=10)
+        wait = pr.VariableWaitClass([top.D.l, top.D.lf], timeout=20)
         wait.arm()
         top.D.l.set(9)
         top.D.lf.set(1)
@@ -296,7 +296,7 @@ class TestVariableWait:
     def test_update_from_another_thread(self, top: pr.Root) -> None:
         thread = threading.Timer(0.02, lambda: top.D.l.set(77))
         thread.start()
-        assert pr.VariableWait(top.D.l, lambda values: values[0].value == 77, timeout=10)
+        assert pr.VariableWait(top.D.l, lambda values: values[0].value == 77, timeout=20)
         thread.join()
 
 

@@ -206,7 +206,7 @@ def read_all(path: Path) -> None:
     LH5.verify(path)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_flipped_bytes(whole: Path, tmp_path: Path, data: Any) -> None:
     found = bytearray(whole.read_bytes())
@@ -218,7 +218,7 @@ def test_flipped_bytes(whole: Path, tmp_path: Path, data: Any) -> None:
     read_all(tmp_path / "bad.lh5")
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_cut_files(whole: Path, tmp_path: Path, data: Any) -> None:
     found = whole.read_bytes()

@@ -14,7 +14,7 @@ from sapwood.errors import StreamError
 from sapwood.streams import Fifo, Frame, FrameBatch, Gap, Slave, drain
 from sapwood.streams.prbs import Prbs, generate, rate
 
-WAIT_S = 10.0
+WAIT_S = 20.0
 
 
 class Collector(Slave):

@@ -15,7 +15,7 @@ from sapwood.streams import FrameBatch, Gap, Master, Slave
 from sapwood.streams.transports import Delimited, FixedSize, LengthPrefix, SyncWord, TcpSource
 from sapwood.tree import Root
 
-WAIT_S = 10.0
+WAIT_S = 20.0
 HOST = "127.0.0.1"
 
 
@@ -48,9 +48,8 @@ class Sink(Slave):
             return self.payloads
 
 
-def test_a_client_connects_again_until_it_is_let_in_and_after_an_end() -> None:
-    with socket.create_server((HOST, 0)) as place:
-        port = place.getsockname()[1]
+def test_a_client_connects_again_until_it_is_let_in_and_after_an_end(free_ports) -> None:
+    port = free_ports()
     source, sink = TcpSource(Delimited(), HOST, port, retry=(0.01, 0.05)), Sink()
     source >> sink
     deadline = time.monotonic() + WAIT_S
@@ -73,8 +72,8 @@ def test_a_client_connects_again_until_it_is_let_in_and_after_an_end() -> None:
     assert not source.connected
 
 
-def test_a_server_takes_one_sender_after_the_other() -> None:
-    source, sink = TcpSource(LengthPrefix(2, "big"), HOST, 0, server=True, channel=3), Sink()
+def test_a_server_takes_one_sender_after_the_other(free_ports) -> None:
+    source, sink = TcpSource(LengthPrefix(2, "big"), HOST, free_ports(), server=True, channel=3), Sink()
     source >> sink
     for turn in range(2):
         with socket.create_connection((HOST, source.port)) as link:

@@ -13,7 +13,7 @@ from sapwood.streams import Frame, FrameBatch, Master, Slave
 from sapwood.streams.transports import udp
 from sapwood.streams.transports.receiverole import ReceiveRole
 
-WAIT_S = 10.0
+WAIT_S = 20.0
 
 
 class Sink(Slave):

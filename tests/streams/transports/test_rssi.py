@@ -17,7 +17,7 @@ from sapwood.streams import Frame, FrameBatch, Master, Slave, drain, streamConne
 from sapwood.streams.protocols.rssiheader import ACK, RST, SYN, Parameters, decode, encode, encode_syn
 from sapwood.streams.transports import rssi, udp
 
-WAIT_S = 10.0
+WAIT_S = 20.0
 
 
 class Sink(Slave):

@@ -31,7 +31,7 @@ from sapwood.streams.transports.bridgemessage import (
 )
 from sapwood.streams.transports.bridgepeers import BridgePeers
 
-WAIT_S = 10.0
+WAIT_S = 20.0
 HOST = "127.0.0.1"
 
 
@@ -74,20 +74,25 @@ class Sink(Slave):
 
 
 class Rogue:
-    """The far end of a Rogue client or server, as bare sockets."""
+    """The far end of a Rogue client, or with `binds` of a server, as bare sockets."""
 
-    def __init__(self, port: int | None = None, binds: int | str = "*") -> None:
+    def __init__(self, port: int, *, binds: bool = False) -> None:
+        self.port = port
         self.context = zmq.Context()
         self.push, self.pull = self.context.socket(zmq.PUSH), self.context.socket(zmq.PULL)
         self.pull.rcvtimeo = int(WAIT_S * 1000)
         self.push.linger = 0
-        if port is None:
-            self.pull.bind(f"tcp://{HOST}:{binds}")
-            self.port = int(self.pull.last_endpoint.decode().rpartition(":")[2])
-            self.push.bind(f"tcp://{HOST}:{self.port + 1}")
-        else:
-            self.push.connect(f"tcp://{HOST}:{port}")
-            self.pull.connect(f"tcp://{HOST}:{port + 1}")
+        self.set_up()
+        lower, upper = (self.pull, self.push) if binds else (self.push, self.pull)
+        try:
+            for one, at in ((lower, port), (upper, port + 1)):
+                (one.bind if binds else one.connect)(f"tcp://{HOST}:{at}")
+        except zmq.ZMQError:
+            self.close()
+            raise
+
+    def set_up(self) -> None:
+        """Set more options of the sockets."""
 
     def receive(self) -> list[bytes]:
         """Return the next message of four parts; Rogue drops what has another number of them."""
@@ -114,8 +119,8 @@ def opened() -> Iterator[Callable[[Any], Any]]:
 
 
 @pytest.fixture
-def ends(opened) -> tuple[TcpServer, TcpClient, Sink, Sink, Master, Master]:
-    server = opened(TcpServer(HOST, 0))
+def ends(opened, free_ports) -> tuple[TcpServer, TcpClient, Sink, Sink, Master, Master]:
+    server = opened(TcpServer(HOST, free_ports(2)))
     client = opened(TcpClient(HOST, server.port))
     at_server, at_client, to_server, to_client = Sink(), Sink(), Master(), Master()
     server >> at_server
@@ -163,10 +168,10 @@ def test_messages_captured_from_rogue_decode_and_encode_alike(captured) -> None:
         assert [bytes(part) for part in encode_frame(frame)] == parts
 
 
-def test_captured_messages_through_sockets_in_both_roles(captured, opened) -> None:
+def test_captured_messages_through_sockets_in_both_roles(captured, opened, free_ports) -> None:
     parts = [[bytes.fromhex(part) for part in one["message_parts"]] for one in captured]
     server = opened(TcpServer(HOST, 0))
-    rogue_server = opened(Rogue())
+    rogue_server = opened(Rogue(free_ports(2), binds=True))
     for bridge, rogue in (
         (server, opened(Rogue(server.port))),
         (opened(TcpClient(HOST, rogue_server.port)), rogue_server),
@@ -490,8 +495,8 @@ def test_a_server_that_comes_back_is_found_again(opened, ends) -> None:
     agree(client)
 
 
-def test_a_rogue_server_that_replaces_a_sapwood_one_gets_no_batches(opened) -> None:
-    server = TcpServer(HOST, 0)
+def test_a_rogue_server_that_replaces_a_sapwood_one_gets_no_batches(opened, free_ports) -> None:
+    server = opened(TcpServer(HOST, free_ports(2)))
     client, master, sink = opened(TcpClient(HOST, server.port)), Master(), Sink()
     master >> client
     server >> sink
@@ -501,7 +506,7 @@ def test_a_rogue_server_that_replaces_a_sapwood_one_gets_no_batches(opened) -> N
     port = server.port
     server.abort()
     until(lambda: not client.connected)
-    rogue = opened(Rogue(binds=port))
+    rogue = opened(Rogue(port, binds=True))
     master._sendBatch(FrameBatch.from_rows(np.ones((20, 10), np.uint8)))
     assert [rogue.receive()[3] for _ in range(20)] == [b"\1" * 10] * 20
 
@@ -521,7 +526,7 @@ def test_what_is_sent_before_a_stop_arrives(ends) -> None:
     assert client.counters.dropped == {"stopped": 1}
 
 
-def test_threads_come_with_the_first_link_and_go_with_the_stop() -> None:
+def test_threads_come_with_the_first_link_and_go_with_the_stop(free_ports) -> None:
     def names(end: TcpServer | TcpClient) -> list[str]:
         return [
             t.name
@@ -536,7 +541,7 @@ def test_threads_come_with_the_first_link_and_go_with_the_stop() -> None:
     server._stop()
     server._stop()
     assert names(server) == []
-    idle = TcpServer(HOST, 0)
+    idle = TcpServer(HOST, free_ports(2))
     idle.close()
     TcpServer(HOST, idle.port).close()
 
@@ -578,21 +583,15 @@ def test_a_sink_may_stop_its_bridge(opened) -> None:
 class Deaf(Rogue):
     """A Rogue client that is connected and never reads."""
 
-    def __init__(self, port: int) -> None:
-        super().__init__()
-        for one in (self.push, self.pull):
-            one.close(linger=0)
-        self.pull = self.context.socket(zmq.PULL)
-        self.push = self.context.socket(zmq.PUSH)
+    def set_up(self) -> None:
+        self.pull.linger = 0
         self.pull.rcvhwm = 1
         self.pull.setsockopt(zmq.RCVBUF, 4096)
-        self.pull.connect(f"tcp://{HOST}:{port + 1}")
-        self.push.connect(f"tcp://{HOST}:{port}")
 
 
-def flooded(opened: Callable[[Any], Any]) -> TcpServer:
+def flooded(opened: Callable[[Any], Any], port: int) -> TcpServer:
     """Return a server with a far end that never reads, and more frames than the sockets take."""
-    server, master = opened(TcpServer(HOST, 0, policy="drop_new")), Master()
+    server, master = opened(TcpServer(HOST, port, policy="drop_new")), Master()
     opened(Deaf(server.port))
     master >> server
     master._sendFrame(Frame(b"first"))
@@ -616,8 +615,8 @@ def flooded(opened: Callable[[Any], Any]) -> TcpServer:
     ],
     ids=["default", "deadline", "far deadline", "abort"],
 )
-def test_a_far_end_that_never_reads_does_not_hold_up_the_end(opened, end, most, reason) -> None:
-    server = flooded(opened)
+def test_a_far_end_that_never_reads_does_not_hold_up_the_end(opened, free_ports, end, most, reason) -> None:
+    server = flooded(opened, free_ports(2))
     port, begin = server.port, time.monotonic()
     end(server)
     assert time.monotonic() - begin < most + 20, "it must not hang; the rest is for a busy machine"
@@ -642,6 +641,7 @@ def test_a_stop_goes_on_while_the_far_end_reads(opened) -> None:
     master >> server
     for _ in range(400):
         master._sendFrame(Frame(bytes(50_000)))
+    until(lambda: server.connected == 1)  # a stop does not wait for an end that is not there yet
     server._stop(time.monotonic() + WAIT_S)
     until(lambda: len(got) == 400)
     assert server.counters.dropped == {}
