@@ -129,9 +129,9 @@ def _inputs(in_stream: Any) -> list[Any]:
     return [input_path(one) for one in streams]
 
 
-def _check_limits(buffer_size: int, **limits: Any) -> None:
-    if buffer_size < 1:
-        raise OutSpecError(f"bad buffer_size {buffer_size}", expected="at least 1")
+def _check_limits(buffer_size: Any, **limits: Any) -> None:
+    if not isinstance(buffer_size, int | np.integer) or buffer_size < 1:
+        raise OutSpecError(f"bad buffer_size {buffer_size}", expected="a whole number, at least 1")
     for name, limit in limits.items():
         if not isinstance(limit, int | float | np.number) or not limit >= 0:
             raise OutSpecError(f"bad {name}", expected="a number, at least 0", seen=limit)

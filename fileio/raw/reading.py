@@ -17,7 +17,7 @@ __all__ = ["ChosenTables", "read_raw"]
 def read_raw(
     in_stream: Any,
     in_stream_type: str | None = None,
-    tables: Sequence[str] | None = None,
+    tables: str | Sequence[str] | None = None,
     buffer_size: int = 8192,
     compass_config_file: Any = None,
     timezone: str | None = None,
@@ -29,7 +29,7 @@ def read_raw(
     in_stream, in_stream_type, compass_config_file, timezone
         See `get_streamer`.
     tables
-        Names of the tables wanted, such as ``FCEvent``; all by default.
+        Name of the table wanted, such as ``FCEvent``, or several; all by default.
     buffer_size
         Rows of a table at a time, about.
 
@@ -48,7 +48,7 @@ def read_raw(
     """
     streamer = get_streamer(in_stream, in_stream_type, compass_config_file, timezone)
     library = ChosenTables({"*": {"{name}": {"key_list": ["*"]}}})
-    library.tables = tables
+    library.tables = [tables] if isinstance(tables, str) else tables
     chunk = streamer.open_stream(input_path(in_stream), library, buffer_size)
     try:
         chunk = chunk or streamer.read_chunk()

@@ -103,19 +103,23 @@ class ReadingSource:
         Returns up to so many bytes, none at the end.
     close
         Called once at the end.
+    live
+        Whether bytes come when they please; else it is worth waiting for more than the least asked for.
     """
 
-    def __init__(self, name: str, read: Callable[[int], bytes], close: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, read: Callable[[int], bytes], close: Callable[[], None], live: bool = True
+    ) -> None:
         self.name = name
         self.offset = 0
         self.problems: list[str] = []
-        self._read, self._close = read, close
+        self._read, self._close, self._live = read, close, live
         self._buffer = np.empty(0, np.uint8)
         self._ended = False
 
     def peek(self, nbytes: int, least: int | None = None) -> NDArray[np.uint8]:
         """Return the next bytes; reads until there are enough or the stream ends."""
-        wanted = nbytes if least is None else min(least, nbytes)
+        wanted = nbytes if least is None else min(max(least, 0 if self._live else nbytes // 4), nbytes)
         if len(self._buffer) < wanted and not self._ended:
             parts, there = [self._buffer], len(self._buffer)
             while there < wanted:
@@ -209,5 +213,5 @@ def _unpacked(path: str, opener: Callable[[str], Any]) -> ReadingSource:
             return b""
         return data
 
-    source = ReadingSource(path, read, file.close)
+    source = ReadingSource(path, read, file.close, live=False)
     return source

@@ -140,7 +140,7 @@ def input_path(in_stream: Any) -> Any:
     """
     if hasattr(in_stream, "peek"):
         return in_stream
-    text = os.path.expandvars(os.path.expanduser(os.fspath(in_stream)))
+    text = os.path.expandvars(os.path.expanduser(os.fsdecode(in_stream)))
     if not text.startswith("tcp://") and not os.path.exists(text):
         raise InputMissing(f"file {text} not found", file=text)
     return text

@@ -74,6 +74,11 @@ class OrcaDecoder(DataDecoder):
     def share(self, shared: dict[str, object]) -> None:
         """Find, or leave, what the decoders of one stream have in common; called before `set_header`."""
 
+    @property
+    def lacks_setup(self) -> bool:
+        """Whether packets that the header promises, and tables depend on, are still to be seen ahead."""
+        return False
+
     def look_ahead(self, decoders: list[DataDecoder], packet: NDArray[np.uint8], *, early: bool) -> None:
         """Tell the other decoders of the stream what a packet of this one says, before they go on.
 

@@ -189,11 +189,22 @@ class ORFCIOConfigDecoder(FCIODecoder):
     fsp_tag = FSP_CONFIG
     fsp_key = "config"
 
+    @property
+    def lacks_setup(self) -> bool:
+        """Whether a stream of the header is not configured yet."""
+        return bool(self.streams.missing)
+
     def look_ahead(self, decoders: list[DataDecoder], packet: NDArray[np.uint8], *, early: bool) -> None:
         """Let the configuration be in force for all decoders."""
+        if len(packet) <= BODY_BYTES:
+            return
+        number = int(packet[8:10].view("<u2")[0])
+        too_late = not early and number not in self.streams.inner
         try:
-            if len(packet) > BODY_BYTES and self.streams.configure(packet, early=early):
-                self.tell(f"FCIO stream {int(packet[8])} is configured anew: its times begin anew")
+            if self.streams.configure(packet, early=early):
+                self.tell(f"FCIO stream {number} is configured anew: its times begin anew")
+            elif too_late:
+                self.tell(f"FCIO stream {number} is configured too late: there are no tables for its rows")
         except FormatError as error:
             if not early:
                 self.tell(f"a configuration of FCIO is ignored: {error}")

@@ -97,6 +97,11 @@ class FCIOStreams:
         """Return the numbers of all streams: those of the header first."""
         return list(dict.fromkeys([*self._listed, *self.inner]))
 
+    @property
+    def missing(self) -> set[int]:
+        """Numbers of the streams of the header whose configuration is not known."""
+        return self._listed.keys() - self.inner.keys()
+
     def with_fsp(self) -> list[int]:
         """Return the numbers of the streams that have a stream processor."""
         return [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import closing
 from importlib import import_module
 
 import numpy as np
@@ -12,14 +14,16 @@ from sapwood.fileio.raw.orca.errors import OrcaError
 from sapwood.fileio.raw.orca.header import HEADER_DECODER, OrcaHeader
 from sapwood.fileio.raw.orca.packets import LONG_ID, Walk, find_packets, is_orca, masked_id, walk
 from sapwood.fileio.raw.orca.plist import parse_plist
-from sapwood.fileio.raw.source import Source
+from sapwood.fileio.raw.rowbytes import first_words
+from sapwood.fileio.raw.source import FileSource, ReadingSource, Source, open_source
 from sapwood.fileio.raw.streamer import PacketBlock, PacketStream
 from sapwood.streams import FrameBatch
 
 __all__ = ["OrcaStream", "read_header"]
 
 
-_AHEAD = 4 << 20  # bytes looked through for set-up before tables are made
+_AHEAD = 4 << 20  # bytes looked through for set-up before tables are made; more when some is missing
+_HEAD = 12  # bytes by which any packet is known
 _MOST_RESYNCS = 20_000
 _MOST_TOLD = 1000
 _HOMES = {
@@ -119,18 +123,39 @@ class OrcaStream(PacketStream):
         self._index = {word: places.get(name, -1) for word, name in self._names.items()}
 
     def _look_ahead(self) -> None:
-        """Let packets of set-up near the beginning be known before tables are made."""
+        """Let packets of set-up be known before tables are made."""
+        if not any(one.reads_ahead for one in self.decoders):
+            return
         data = self.source.peek(_AHEAD)
         found = walk(data, self._index.keys(), _AHEAD)
-        batch = FrameBatch(data, found.start, found.size)
-        decoder = self._decoder_of(found.word)
+        self._heed(FrameBatch(data, found.start, found.size), found.word)
+        if self._lacks_setup() and len(data) == _AHEAD and self._can_be_read_twice():
+            self._look_through()
+
+    def _look_through(self) -> None:
+        """Look for set-up that is missing in the whole file."""
+        with closing(open_source(self.source.name)) as source:
+            ahead = OrcaStream(source, with_decoders=False)
+            ahead.begin()
+            while self._lacks_setup() and (block := ahead.next_block(_AHEAD, _AHEAD)) is not None:
+                self._heed(block.packets, first_words(block.packets, 1)[:, 0])
+
+    def _lacks_setup(self) -> bool:
+        return any(one.lacks_setup for one in self.decoders)
+
+    def _can_be_read_twice(self) -> bool:
+        return isinstance(self.source, FileSource | ReadingSource) and os.path.isfile(self.source.name)
+
+    def _heed(self, batch: FrameBatch, word: NDArray[np.uint32]) -> None:
+        """Let packets of set-up be known, among some with these words 0."""
+        decoder = self._decoder_of(word)
         for row in np.flatnonzero(self._reads_ahead(decoder)).tolist():
             self.decoders[decoder[row]].look_ahead(self.decoders, batch.frame_bytes(row), early=True)
 
     def next_block(self, nbytes: int, packets: int) -> PacketBlock | None:
         """Return the next packets; damage between them is skipped."""
         while True:
-            data = self.source.peek(nbytes)
+            data = self.source.peek(nbytes, least=_HEAD)
             found = walk(data, self._index.keys(), packets)
             while not len(found) and found.fault == "partial" and found.wanted > len(data):
                 before, data = len(data), self.source.peek(found.wanted)

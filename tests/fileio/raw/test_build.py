@@ -10,6 +10,7 @@ import importlib.util
 import json
 import shutil
 import socket
+import struct
 import threading
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,7 @@ def test_packed_inputs_may_be_cut(place: Path) -> None:
 
 def test_live_streams(place: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)  # a reader that never comes shall not leave this thread behind
         address = f"tcp://connect/{server.getsockname()[1]}/127.0.0.1"
 
         def send() -> None:
@@ -197,6 +199,34 @@ def test_live_streams(place: Path) -> None:
         sender.join()
     assert summary.lossless
     assert rows("live.lh5") == 60
+
+
+def test_a_sender_that_dies_within_a_record_costs_that_record(place: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        address = f"tcp://connect/{server.getsockname()[1]}/127.0.0.1"
+        received = threading.Event()
+
+        def send() -> None:
+            connection, _ = server.accept()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with connection:  # closed by a reset, as by a machine that went down
+                connection.sendall(run()[: -len(made.status([made.card(0), made.card(0x2000)])) - 20])
+                received.wait(60)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        with open_stream(address, chunk_mode="single_packet", out_stream="live.lh5") as (streamer, header):
+            write_to_lh5_and_clear(header)
+            for number, chunk in enumerate(streamer):
+                write_to_lh5_and_clear(chunk)
+                if number == 5:
+                    received.set()
+            problems = streamer.summary().problems
+        sender.join()
+    assert rows("live.lh5") == 57
+    assert "the connection broke" in problems[0]
+    assert "the stream ends within a record" in problems[1]
 
 
 def test_a_cut_stream_loses_nothing_before_the_cut(place: Path) -> None:
@@ -257,8 +287,9 @@ def test_errors_say_what_is_wrong(place: Path) -> None:
         get_streamer("run.fcio", "Flashcam")
     with pytest.raises(TypeError, match="unknown out_spec type int"):
         build_raw("run.fcio", out_spec=3)
-    with pytest.raises(ValueError, match="bad buffer_size 0"):
-        build_raw("run.fcio", buffer_size=0)
+    for size in (0, 8.5, "8192"):
+        with pytest.raises(ValueError, match=f"bad buffer_size {size}"):
+            build_raw("run.fcio", buffer_size=size)  # type: ignore[arg-type]  # what users try
     with pytest.raises(ValueError, match="requires a buffer of at least length 3"):
         build_raw("run.fcio", buffer_size=2)
     for name in ("empty.fcio", "noconfig.fcio"):
@@ -300,7 +331,8 @@ def test_read_raw_gives_columns(place: Path) -> None:
     assert tables[0]["FCConfig"]["nsamples"].nda.tolist() == [4]
     numbers = [one for chunk in tables if "FCEvent" in chunk for one in chunk["FCEvent"]["channel"].nda]
     assert len(numbers) == 60
-    assert {name for chunk in read_raw("run.fcio", tables=["FCStatus"]) for name in chunk} == {"FCStatus"}
+    for wanted in (["FCStatus"], "FCStatus"):
+        assert {name for chunk in read_raw("run.fcio", tables=wanted) for name in chunk} == {"FCStatus"}
     with pytest.raises(ValueError, match="There is no table FCThing"):
         next(read_raw("run.fcio", tables=["FCThing"]))
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 from typing import Any
 
 import numpy as np
 import pytest
 
-from sapwood.fileio.raw import build_raw
+from sapwood.fileio.raw import build_raw, open_stream, read_raw
+from sapwood.fileio.raw.source import ReadingSource
 
 CONFIG, EVENT = "ORFCIOConfigDecoder", "ORFCIOEventDecoder"
 HEADER, STATUS = "ORFCIOEventHeaderDecoder", "ORFCIOStatusDecoder"
@@ -139,6 +142,34 @@ def test_a_configuration_that_comes_late(made: Any, decoded: Any) -> None:
     decoder = next(one for one in result.stream.decoders if type(one).__name__ == EVENT)
     assert groups(result, EVENT) == [KEYS, [2040000]]
     assert decoder.skipped == {2040000: 1}  # nobody could ask for it when the buffers were made
+
+
+LONG = 5 << 20  # bytes of records between: more than is looked through at first
+
+
+def _between(made: Any) -> bytes:
+    return bytes(made.run_record() * (LONG // len(made.run_record())))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "packed"])
+def test_configurations_are_found_anywhere_in_a_file(made: Any, tmp_path: Any, pack: Any) -> None:
+    path = tmp_path / "late.orca"
+    data = head(made) + made.fcio_config(1, CHANNELS) + _between(made) + made.fcio_config(2, [(400, 0)], 4)
+    path.write_bytes(pack(data + made.fcio_event(2, 8, np.arange(6)[None])))
+    (rows,) = (chunk for chunk in read_raw(path, tables=["ORFCIOEvent_2040000"]))
+    assert rows["ORFCIOEvent_2040000"]["waveform"]["values"].nda.tolist() == [[2, 3, 4, 5]]
+
+
+def test_a_configuration_too_late_for_tables_is_told(made: Any) -> None:
+    data = head(made) + made.fcio_config(1, CHANNELS) + _between(made) + made.fcio_config(2, [(400, 0)], 4)
+    file = io.BytesIO(data + made.fcio_event(2, 8, np.arange(6)[None]))  # cannot be read twice
+    with open_stream(ReadingSource("made.orca", file.read, file.close)) as (streamer, _):
+        for _ in streamer:
+            pass
+        assert streamer.summary().skipped == {EVENT: {2040000: 1}}
+        assert streamer.summary().problems == [
+            "made.orca: FCIO stream 2 is configured too late: there are no tables for its rows"
+        ]
 
 
 def test_a_second_configuration_begins_times_anew(made: Any, decoded: Any) -> None:
