@@ -31,15 +31,15 @@ class SinkErrors:
         self._logger = logger
         self._known: set[tuple[type, ...]] = set()
 
-    def note(self, error: Exception) -> None:
-        """Count `error`; log it when none of its kind came before."""
+    def note(self, error: Exception, what: str = "A sink failed") -> None:
+        """Count `error`; log it, as `what`, when none of its kind came before."""
         self.count += 1
         self.last = error
         problems = error.problems if isinstance(error, SapwoodError) else []
         kind = (type(error), *(type(problem) for problem in problems))
         if kind not in self._known:
             self._known.add(kind)
-            self._logger.error("A sink failed (logged once for %s): %s", kind[0].__name__, error)
+            self._logger.error("%s (logged once for %s): %s", what, kind[0].__name__, error)
 
     def clear(self) -> None:
         """Forget everything, so that the next of each kind is logged again."""

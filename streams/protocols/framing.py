@@ -102,19 +102,16 @@ class _Lengths:
         width: int,
         byteorder: Literal["little", "big"],
         offset: int,
-        header: int,
+        whole: int | None,
         inclusive: bool,
         mark: int = 0,
     ) -> None:
-        if (
-            width not in _WIDTHS
-            or byteorder not in ("little", "big")
-            or offset < 0
-            or header < offset + width
-        ):
+        known = width in _WIDTHS and byteorder in ("little", "big") and offset >= 0
+        header = offset + width if known and whole is None else whole or 0
+        if not known or header < offset + width:
             raise StreamError(
                 "No such length field", expected=f"{_WIDTHS} bytes, little or big, within the header",
-                seen=f"{width} bytes, {byteorder}, at {offset} of a header of {header}",
+                seen=f"{width!r} bytes, {byteorder}, at {offset} of a header of {header}",
             )  # fmt: skip
         self.width, self.order, self.offset, self.header = width, byteorder, offset, header
         self.extra = 0 if inclusive else header  # from the number to the bytes of header and payload
@@ -184,8 +181,7 @@ class LengthPrefix:
         inclusive: bool = False,
         keep: bool = False,
     ) -> None:
-        whole = offset + width if header is None else header
-        self._field = _Lengths(width, byteorder, offset, whole, inclusive)
+        self._field = _Lengths(width, byteorder, offset, header, inclusive)
         self._keep = keep
 
     def find(self, data: NDArray[np.uint8], most: int, scanned: int, before: int = 0) -> Found:
@@ -257,9 +253,8 @@ class SyncWord:
         place = len(sync) if offset is None else offset
         if place < len(sync):
             raise StreamError("The length lies in the sync word", expected=f">= {len(sync)}", seen=place)
-        whole = place + width if header is None else header
         self._sync = bytes(sync)
-        self._field = _Lengths(width, byteorder, place, whole, inclusive, len(sync))
+        self._field = _Lengths(width, byteorder, place, header, inclusive, len(sync))
         self._keep = keep
 
     def find(self, data: NDArray[np.uint8], most: int, scanned: int, before: int = 0) -> Found:

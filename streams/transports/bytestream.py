@@ -116,7 +116,7 @@ class TcpSource(Receiver):
                         return
                     self._serve(bell, connection)
                 except (OSError, ProtocolError) as error:
-                    self._note(error)
+                    self._note(error, f"The connection with {self._host}:{self.port} failed")
                 pause = self._retry[0] if self.counters.frames > began else min(pause * 2, self._retry[1])
                 if listener is None and _wait(bell, None, 0, pause):
                     return

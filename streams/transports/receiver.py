@@ -71,9 +71,9 @@ class Receiver(Master):
         accepted, dropped = self.counters.frames, self.counters.dropped_total
         return Flow(accepted, accepted - dropped, 0, dropped)
 
-    def _note(self, error: Exception) -> None:
-        """Keep and count an error; the thread goes on."""
-        self._faults.note(error)
+    def _note(self, error: Exception, what: str = "A sink failed") -> None:
+        """Keep and count an error, logged as `what`; the thread goes on."""
+        self._faults.note(error, what)
         self.counters.errors = self._faults.count
 
     def _deliver(self, item: FrameBatch | Gap) -> None:

@@ -202,7 +202,8 @@ def test_an_impossible_length_ends_the_stream(rule: Framing) -> None:
 def test_bad_rules() -> None:
     for wrong in (
         lambda: FixedSize(0), lambda: LengthPrefix(5), lambda: LengthPrefix(4, "middle"),  # type: ignore[arg-type]
-        lambda: LengthPrefix(4, header=3), lambda: LengthPrefix(4, offset=-1), lambda: SyncWord(b""),
+        lambda: LengthPrefix(4, header=3), lambda: LengthPrefix(4, offset=-1),
+        lambda: LengthPrefix("<u4"), lambda: SyncWord(b"\1", "<u4"), lambda: SyncWord(b""),  # type: ignore[arg-type]
         lambda: SyncWord(SYNC, offset=1), lambda: Delimited(b""), lambda: Framer(Delimited(), 0),
     ):  # fmt: skip
         with pytest.raises(StreamError):

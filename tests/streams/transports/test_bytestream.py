@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -48,7 +49,9 @@ class Sink(Slave):
             return self.payloads
 
 
-def test_a_client_connects_again_until_it_is_let_in_and_after_an_end(free_ports) -> None:
+def test_a_client_connects_again_until_it_is_let_in_and_after_an_end(
+    free_ports: Callable[..., int], caplog: pytest.LogCaptureFixture
+) -> None:
     port = free_ports()
     source, sink = TcpSource(Delimited(), HOST, port, retry=(0.01, 0.05)), Sink()
     source >> sink
@@ -56,6 +59,7 @@ def test_a_client_connects_again_until_it_is_let_in_and_after_an_end(free_ports)
     while source.lastError is None and time.monotonic() < deadline:
         threading.Event().wait(0.001)
     assert isinstance(source.lastError, OSError)
+    assert f"The connection with {HOST}:{port} failed" in caplog.text
     with socket.create_server((HOST, port)) as server:
         server.settimeout(WAIT_S)
         for turn in range(2):
