@@ -245,10 +245,10 @@ class FCIOStream(PacketStream):
 
     def _next_record(self) -> Layout | None:
         """Return the layout of the record that comes next, past preambles, extra frames and damage."""
-        wanted = 1 << 12
+        wanted, least = 1 << 12, 4
         while True:
-            data = self.source.peek(wanted)
-            at_end = len(data) < wanted
+            data = self.source.peek(wanted, least=least)
+            at_end = len(data) < least
             if len(data) < 4:
                 if len(data):
                     self._cut(len(data))
@@ -256,10 +256,11 @@ class FCIOStream(PacketStream):
             word = word_at(data, 0)
             try:
                 if word == MAGIC:
-                    check_preamble(data, self.source.name, self.source.offset)
+                    check_preamble(self.source.peek(PREAMBLE_BYTES), self.source.name, self.source.offset)
                     self.source.advance(PREAMBLE_BYTES)
+                    least = 4
                 elif word >= 0 and self._extra(word):
-                    continue
+                    least = 4
                 else:
                     found = parse_record(data, at_end)
                     self._extra_frames = 0
@@ -268,10 +269,12 @@ class FCIOStream(PacketStream):
                 if at_end or wanted > _LARGEST_RECORD:
                     self._cut(len(data))
                     return None
-                wanted *= 4
+                least = len(data) + 1
+                wanted = max(wanted, 4 * len(data))
             except FormatError as error:
                 if not self._resync(str(error)):
                     return None
+                least = 4
 
     def _extra(self, length: int) -> bool:
         """Skip a frame that its record does not need, if it is one."""
