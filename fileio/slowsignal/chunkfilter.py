@@ -22,6 +22,8 @@ __all__ = ["ChunkFilter", "fletcher32"]
 _BZIP2 = 307  # registered number of the filter
 _LIBRARIES = ("zlib", "lzo", "bzip2", "blosc", "blosc2")  # numbered from 1 by PyTables
 _CHECKSUM_BYTES = 4
+_SUM_WORDS = 1 << 16  # added up at once
+_WEIGHTS = np.arange(_SUM_WORDS, 0, -1, dtype=np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,24 +160,30 @@ class ChunkFilter:
 def _shuffled(data: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """Return first bytes first; what is no whole element stays at the end."""
     whole = len(data) // size * size
-    return np.concatenate((data[:whole].reshape(-1, size).T.reshape(-1), data[whole:]))
+    made = np.empty_like(data)
+    made[:whole].reshape(size, -1)[...] = data[:whole].reshape(-1, size).T
+    made[whole:] = data[whole:]
+    return made
 
 
 def _unshuffled(data: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     whole = len(data) // size * size
-    return np.concatenate((data[:whole].reshape(size, -1).T.reshape(-1), data[whole:]))
+    made = np.empty_like(data)
+    made[:whole].reshape(-1, size)[...] = data[:whole].reshape(size, -1).T
+    made[whole:] = data[whole:]
+    return made
 
 
 def fletcher32(data: NDArray[np.uint8]) -> int:
     """Return HDF5's checksum of bytes: two sums modulo 65535 over big-endian words of 16 bits."""
     if len(data) % 2:
         data = np.append(data, np.uint8(0))
-    words = data.view(">u2").astype(np.uint64)
-    count = len(words)
-    first = int(words.sum())
-    # Weights are taken modulo 65535 so that the sum of products stays below 2**64.
-    weights = np.arange(count, 0, -1, dtype=np.uint64) % np.uint64(0xFFFF)
-    second = int((words * weights % np.uint64(0xFFFF)).sum()) if first else 0
+    words = data.view(">u2")
+    first = second = 0
+    for begin in range(0, len(words), _SUM_WORDS):
+        part = words[begin : begin + _SUM_WORDS].astype(np.uint64)
+        second += first * len(part) + int(part @ _WEIGHTS[-len(part) :])
+        first += int(part.sum())
     return _folded(second, first) << 16 | _folded(first, first)
 
 

@@ -131,9 +131,10 @@ class SSDataReader:
         for piece in self._readouts.pieces(wanted.start, wanted.stop):
             self._check_open()
             offset = (wanted.start - row) % wanted.step
-            for one in piece[offset :: wanted.step]:
+            rows = piece[offset :: wanted.step]
+            for one, mapped in zip(rows, self._mapped(rows["data"]), strict=True):
                 self._row = one
-                yield self.data
+                yield mapped.copy()  # by itself: whoever keeps one row does not keep all of them
             row += len(piece)
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
@@ -168,14 +169,11 @@ class SSDataReader:
         return number % rows
 
     def _several(self, numbers: Sequence[int]) -> NDArray[np.float32]:
-        found = np.empty((len(numbers), MODULES, PIXELS), np.float32)
-        wanted = [self._number(one) for one in numbers]
-        for place in np.argsort(wanted, kind="stable"):  # each chunk is decompressed once
-            found[place] = self._readouts.row(wanted[place])["data"]
-        return self._mapped(found)
+        wanted = np.array([self._number(one) for one in numbers], np.intp)
+        return self._mapped(self._readouts.picked(wanted)["data"])
 
     def _mapped(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        return np.ascontiguousarray(raw[..., self.mapping])
+        return np.take(raw, self.mapping, axis=-1)
 
     # The present row
 

@@ -15,11 +15,11 @@ from sapwood.errors import FileError
 from sapwood.fileio.slowsignal.chunkfilter import ChunkFilter
 from sapwood.fileio.slowsignal.errors import TornChunk
 from sapwood.fileio.slowsignal.layout import TableLayout
-from sapwood.fileio.workers import WORKERS, ahead
+from sapwood.fileio.workers import ahead
 
 __all__ = ["TableReader"]
 
-_CACHED = 4 * WORKERS  # chunks kept decompressed
+_CACHE_BYTES = 64 << 20  # of rows kept decompressed
 
 
 class TableReader:
@@ -48,9 +48,11 @@ class TableReader:
                 f"Table {node.name} has other columns", file=file, expected=layout.dtype, seen=node.dtype
             )
         self._filters = ChunkFilter.stored(node)
+        self._dtype = node.dtype  # made anew each time a node is asked
         self._cache: OrderedDict[int, NDArray[Any]] = OrderedDict()
         self._lock = threading.Lock()
         self.chunk_rows = node.chunks[0] if node.chunks else max(len(node), 1)
+        self._most_cached = max(_CACHE_BYTES // (self.chunk_rows * layout.dtype.itemsize), 1)
 
     def __len__(self) -> int:
         return int(self._node.shape[0])
@@ -58,7 +60,7 @@ class TableReader:
     def row(self, index: int) -> Any:
         """Return row `index`, 0 to len - 1."""
         number, place = divmod(index, self.chunk_rows)
-        return self._chunk(number)[place]
+        return self._kept(number)()[place]
 
     def rows(self, start: int, stop: int) -> NDArray[Any]:
         """Return rows `start` to `stop` in one array."""
@@ -74,16 +76,31 @@ class TableReader:
             first = number * self.chunk_rows
             yield chunk[max(start - first, 0) : stop - first]
 
-    def _chunk(self, number: int) -> NDArray[Any]:
+    def picked(self, numbers: NDArray[np.intp]) -> NDArray[Any]:
+        """Return rows `numbers`, shape (n,), each 0 to len - 1, in that order; each chunk is decoded once."""
+        chunk, place = np.divmod(numbers, self.chunk_rows)
+        order = np.argsort(chunk, kind="stable")
+        wanted, begins = np.unique(chunk[order], return_index=True)
+        found = np.empty(len(numbers), self._layout.dtype)
+        groups = np.split(order, begins[1:])
+        for group, rows in zip(groups, ahead(map(self._kept, wanted.tolist())), strict=False):
+            found[group] = rows[place[group]]
+        return found
+
+    def _kept(self, number: int) -> Callable[[], NDArray[Any]]:
+        """Return what gives a chunk: from the cache, or decoded and put there."""
         with self._lock:
             found = self._cache.get(number)
             if found is not None:
                 self._cache.move_to_end(number)
-                return found
-        chunk = self._job(number)()
+                return lambda: found
+        return partial(self._keep, number, self._job(number))
+
+    def _keep(self, number: int, decode: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        chunk = decode()
         with self._lock:
             self._cache[number] = chunk
-            if len(self._cache) > _CACHED:
+            if len(self._cache) > self._most_cached:
                 self._cache.popitem(last=False)
         return chunk
 
@@ -102,7 +119,7 @@ class TableReader:
 
     def _decoded(self, filters: ChunkFilter, stored: bytes, mask: int, first: int, last: int) -> NDArray[Any]:
         try:
-            rows = filters.decode(stored, mask, self._node.dtype, self.chunk_rows)
+            rows = filters.decode(stored, mask, self._dtype, self.chunk_rows)
         except TornChunk as error:
             raise TornChunk(
                 f"Rows {first} to {last - 1} of table {self._node.name} are damaged: {error.args[0]}",

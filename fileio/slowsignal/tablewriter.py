@@ -37,7 +37,8 @@ class TableWriter:
         self._chunk = np.zeros(layout.chunk_rows, layout.dtype)
         self._fill = 0
         self._first = 0  # row of the chunk being filled
-        self._waiting: deque[tuple[int, Future[bytes]]] = deque()
+        self._waiting: deque[tuple[int, NDArray[Any], Future[bytes]]] = deque()
+        self._free: list[NDArray[Any]] = []  # chunks that were encoded, to be filled again
         self.node = _create(group, layout, filters)
         put_table_attributes(self.node, layout)
 
@@ -69,15 +70,17 @@ class TableWriter:
                 self._hand_over()
 
     def _hand_over(self) -> None:
-        self._waiting.append((self._first, submit(self._filters.encode, self._chunk)))
-        self._first += len(self._chunk)
-        self._chunk, self._fill = np.zeros_like(self._chunk), 0
-        while len(self._waiting) > _DEPTH or (self._waiting and self._waiting[0][1].done()):
+        chunk = self._chunk
+        self._waiting.append((self._first, chunk, submit(self._filters.encode, chunk)))
+        self._first += len(chunk)
+        self._chunk, self._fill = self._free.pop() if self._free else np.zeros_like(chunk), 0
+        while len(self._waiting) > _DEPTH or (self._waiting and self._waiting[0][2].done()):
             self._store()
 
     def _store(self) -> None:
-        first, encoded = self._waiting.popleft()
-        self._put(first, encoded.result(), first + len(self._chunk))
+        first, chunk, encoded = self._waiting.popleft()
+        self._put(first, encoded.result(), first + len(chunk))
+        self._free.append(chunk)
 
     def _put(self, first: int, stored: bytes, rows: int) -> None:
         if rows > self.node.shape[0]:
@@ -86,14 +89,21 @@ class TableWriter:
 
     def flush(self) -> None:
         """Write everything appended, and the number of rows."""
+        partial = self._encoded_part()
         while self._waiting:
             self._store()
-        if self._fill:
-            whole = self._chunk.copy()
-            whole[self._fill :] = np.zeros((), whole.dtype)
-            self._put(self._first, self._filters.encode(whole), self.rows)
+        if partial is not None:
+            self._put(self._first, partial.result(), self.rows)
         if self.node.attrs["NROWS"] != self.rows:
             self.node.attrs.modify("NROWS", np.int64(self.rows))
+
+    def _encoded_part(self) -> Future[bytes] | None:
+        """Begin to encode the rows of a partial chunk; None when there are none, or no new ones."""
+        if not self._fill or self.node.shape[0] == self.rows:
+            return None
+        whole = self._chunk.copy()
+        whole[self._fill :] = np.zeros((), whole.dtype)
+        return submit(self._filters.encode, whole)
 
 
 def _create(group: Any, layout: TableLayout, filters: ChunkFilter) -> Any:

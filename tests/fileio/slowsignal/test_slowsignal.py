@@ -139,6 +139,30 @@ def test_each_row_yielded_is_its_own(seven: Path) -> None:
     with SSDataReader(seven, "raw") as reader:
         rows = list(reader.read())
     assert [row[0, 0] for row in rows] == [1000, 2000, 3000, 4000, 5000, 6000, 7000]
+    assert {row.base is None for row in rows} == {True}
+
+
+def test_rows_picked_from_many_chunks(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(4).integers(0, 200, 300)
+    with SSDataReader(written(tmp_path / "a.h5", 200), "raw") as reader:
+        for _ in range(2):  # decoded, then from the cache
+            assert (reader[numbers][:, 0, 0] == 1000 * (numbers + 1)).all()
+        assert (reader[::-7][:, 0, 0] == 1000 * np.arange(200, 0, -7)).all()
+
+
+@pytest.mark.parametrize("buffer", [0, 7, 30])
+def test_many_chunks_are_written_as_they_were(tmp_path: Path, buffer: int) -> None:
+    rows = 15 * 12 + 4
+    path = written(tmp_path / "a.h5", rows, buffer=buffer)
+    with SSDataReader(path, "raw") as reader:
+        found = reader.table("readout").rows(0, rows)
+        assert (found["iro"] == np.arange(1, rows + 1)).all()
+        assert (found["data"][:, 0, 0] == 1000 * found["iro"]).all()
+    with h5py().File(path) as file:
+        node = file["SlowSignal/readout"]
+        stored = node.id.read_direct_chunk((15 * 12,))[1]
+        last = ChunkFilter().decode(stored, 0, node.dtype, 15)
+        assert not last[4:].view(np.uint8).any()
 
 
 def test_steps_that_make_no_sense(seven: Path) -> None:
@@ -288,7 +312,7 @@ def test_chunks_there_and_back(data: bytes, level: int, library: str, shuffle: b
 
 def test_checksum_is_that_of_hdf5(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
-    for size in (1, 2, 3, 1000, 100_001):
+    for size in (1, 2, 3, 1000, 100_001, 131_072, 400_003):
         data = rng.integers(0, 256, size, np.uint8)
         with h5py().File(tmp_path / "c.h5", "w") as file:
             node = file.create_dataset("x", data=data, chunks=(size,), fletcher32=True)
