@@ -13,7 +13,9 @@ __all__ = ["WORKERS", "ahead", "pool", "submit"]
 
 T = TypeVar("T")
 
-WORKERS = min(16, os.cpu_count() or 1)
+_MOST = 16
+_allowed = getattr(os, "sched_getaffinity", None)  # where the system can give a process some cores only
+WORKERS = max(1, min(_MOST, os.cpu_count() or 1 if _allowed is None else len(_allowed(0))))
 
 _LOCK = threading.Lock()
 _pools: dict[int, ThreadPoolExecutor] = {}  # by process: threads do not survive a fork

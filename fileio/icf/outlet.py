@@ -11,9 +11,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from sapwood.errors import FileError
 from sapwood.fileio.filelayer import Buffer, FileLayer
 from sapwood.fileio.formats import PathLike
-from sapwood.fileio.icf.ahead import cores
 from sapwood.fileio.icf.encode import Encoder, Group
 from sapwood.fileio.recording.parts import write_all
+from sapwood.fileio.workers import WORKERS
 
 __all__ = ["Outlet"]
 
@@ -50,7 +50,7 @@ class Outlet:
         self.stored = 0  # objects on the disk
         self._error: BaseException | None = None
         self._jobs: list[Future[None]] = []
-        self._depth = cores() + 1 if encoder.threaded else 0
+        self._depth = 2 * WORKERS + 1 if encoder.threaded else 0  # groups in work, at most
         self._pool: ThreadPoolExecutor | None = None
         try:
             self._fd = files.open(self.path, exclusive=False)
@@ -90,7 +90,7 @@ class Outlet:
         if group.data is not None:
             group = group._replace(data=bytes(group.data))
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._depth - 1, thread_name_prefix="ICF compress")
+            self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="ICF compress")
         with self._changed:
             self._changed.wait_for(lambda: number - self._done < self._depth or self._error is not None)
         self._jobs = [job for job in self._jobs if not job.done()]

@@ -223,10 +223,12 @@ class RawObjectReaderBase:
     def _streamed(self, run: int) -> tuple[Block, list[bytes]]:
         """Return run `run`, with the ones behind it being made ready where they are compressed."""
         if self._current is None or self._current[0] != run:
-            stream = self._stream if self._current is not None and self._current[0] == run - 1 else None
-            if stream is None:
-                stream = self._source.blocks(range(run, len(self._source.index.runs)))
-            self._stream = stream
+            follows = self._current is not None and self._current[0] == run - 1
+            stream = self._stream if follows else None
+            if stream is None:  # the first one is made alone: maybe nothing behind it is wanted
+                last = len(self._source.index.runs) if follows else run + 1
+                stream = self._source.blocks(range(run, last))
+            self._stream = stream if follows else None
             _, block = next(stream)
             self._current = (run, block, block.objects() if isinstance(block, Block) else [])
         _, block, objects = self._current

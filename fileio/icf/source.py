@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from sapwood.fileio.formats import PathLike
 from sapwood.fileio.icf import protocol0, protocol1
-from sapwood.fileio.icf.ahead import in_order
 from sapwood.fileio.icf.block import Block
 from sapwood.fileio.icf.compressors import by_id
 from sapwood.fileio.icf.errors import ClosedFile, MissingFile
 from sapwood.fileio.icf.layout import HEADER_BYTES, MAX_EXTENSION, parse_header
 from sapwood.fileio.icf.runs import Index
 from sapwood.fileio.mapped import MappedFile
+from sapwood.fileio.workers import WORKERS, ahead
 
 __all__ = ["CACHE_BYTES", "Source"]
 
@@ -179,19 +179,18 @@ class Source:
                 _, oldest = self._cache.popitem(last=False)
                 self._cached -= oldest.nbytes
 
-    def blocks(self, runs: Iterable[int], *, keep: bool = False) -> Iterator[tuple[int, Block | Exception]]:
+    def blocks(self, runs: Sequence[int], *, keep: bool = False) -> Iterator[tuple[int, Block | Exception]]:
         """Yield each of `runs` with its block, or why it cannot be read, in order.
 
         Compressed runs are expanded ahead, on several cores, within the memory of the cache;
         `keep` puts them into the cache.
         """
-        load = self.block if keep else self._cached_or_loaded
-        if not self.compressed:
-            for run in runs:
-                yield run, _tried(load, run)
+        load = partial(_tried, self.block if keep else self._cached_or_loaded)
+        depth = min(2 * WORKERS, self._cache_bytes // (8 * max(self.index.largest, 1)))
+        if not self.compressed or depth < 1 or len(runs) < 2:
+            yield from zip(runs, map(load, runs), strict=True)
             return
-        depth = max(1, min(4, self._cache_bytes // (8 * max(self.index.largest, 1))))
-        yield from in_order(partial(_tried, load), runs, depth)
+        yield from zip(runs, ahead((partial(load, run) for run in runs), depth), strict=True)
 
     def release(self, first: int, last: int) -> None:
         """Tell the system that the file's bytes of runs `first` to `last` are done with."""
