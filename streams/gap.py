@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Gap"]
+__all__ = ["BROKEN", "Gap"]
+
+BROKEN = "link"
+"""The reason of a gap that tells that a link broke: what was on its way is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,7 @@ class Gap:
     channel
         Channel of the lost frames; None when they were of several.
     frames, bytes
-        How much was lost.
+        How much was lost; 0 frames when nobody knows.
     reason
         Short word, the key under which the stage counts it (``full``, ``oversize``, ...).
     time

@@ -274,7 +274,8 @@ class RecorderBase(Readings):
             self._tally.gaps += 1
             self._tally.gap_frames += gap.frames
             self.gaps.append((self._tally.accepted_frames, gap))
-            self._lock.note(logging.WARNING, "%d frames were lost upstream: %s", gap.frames, gap.reason)
+            count = gap.frames or "An unknown number of"
+            self._lock.note(logging.WARNING, "%s frames were lost upstream: %s", count, gap.reason)
 
     def wait(self, count: int, timeout_s: float | None, source: Source | None = None) -> bool:
         """Wait until `count` frames are written, or were offered to `source`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from sapwood.memory.slave import Slave
 from sapwood.memory.transaction import Post, Read, Transaction, Verify, Write
 from sapwood.streams import Frame, FrameBatch, Gap, Master, StageCounters, streamConnect
 from sapwood.streams import Slave as StreamSlave
+from sapwood.streams.gap import BROKEN
 from sapwood.streams.protocols import srp, srpv0, srpv3
 from sapwood.streams.sinkerrors import SinkErrors
 
@@ -20,6 +22,8 @@ __all__ = ["SrpClient", "SrpV0", "SrpV3"]
 _READS = (Read, Verify)
 _U32 = 0xFFFFFFFF
 _HALF = 1 << 31
+_CLOSED_S = 1.0  # that a link which has closed has to come back
+_LOOK_S = 0.01
 _log = logging.getLogger("sapwood.memory.srp")
 
 
@@ -38,6 +42,8 @@ class SrpClient(Master, StreamSlave, Slave):
 
     Many accesses may be under way; responses are matched by their ids, in any order and from any
     thread. Nothing is repeated: an access whose request or response was lost ends by its time-out.
+    When the RSSI link below breaks, the accesses under way fail. Others wait for it to come back in the
+    first second, and fail at once when it is closed for longer.
     Set ``coalesce`` when the far end may be asked for contiguous words in one access.
 
     Parameters
@@ -69,6 +75,7 @@ class SrpClient(Master, StreamSlave, Slave):
         self._opcodes = opcodes
         self._hardwareTimeout = 0
         self._newestId = 0
+        self._doubtful = True  # whether the link is open
         self._faults = SinkErrors(_log)
         self._sources: tuple[Source, ...] = ()
         self._source: Source | None = None  # where answers can be fetched
@@ -120,6 +127,8 @@ class SrpClient(Master, StreamSlave, Slave):
     def _doTransaction(self, transaction: Transaction) -> None:
         """Send the request for `transaction`; a post is done when it was sent."""
         refusal = self._refusal(transaction._address, transaction.data.nbytes)
+        if self._doubtful and not refusal:
+            refusal = self._link_refusal()
         if refusal:
             transaction.error(refusal)
             return
@@ -151,6 +160,22 @@ class SrpClient(Master, StreamSlave, Slave):
         if not 0 <= address <= self._wire.MAX_ADDRESS:
             return f"Transaction address {address:#x} is above {self._wire.MAX_ADDRESS:#x}"
         return ""
+
+    def _link_refusal(self) -> str:
+        """Return that the link is closed, where it is and does not come back in the first second."""
+        while 0.0 < (closed := self._closed_for()) < _CLOSED_S:
+            time.sleep(_LOOK_S)
+        if not closed:
+            self._doubtful = False
+        return "The link to the firmware is closed" if closed else ""
+
+    def _closed_for(self) -> float:
+        """Return how long the link to the firmware has been closed, s; 0 where nobody knows."""
+        for slave in self._slaves:
+            ask: Callable[[], float] | None = getattr(slave, "closedFor", None)
+            if ask is not None:
+                return ask()
+        return 0.0
 
     def _head(self, transaction: Transaction) -> tuple[int, ...]:
         """Return the words that the request begins with and the response repeats."""
@@ -195,7 +220,11 @@ class SrpClient(Master, StreamSlave, Slave):
             self._take(payload[start : start + size], error)
 
     def _acceptGap(self, gap: Gap) -> None:
-        """Ignore that frames were lost: accesses that wait for them end by their time-outs."""
+        """End the accesses under way when their link broke; else those whose response was lost time out."""
+        if gap.reason == BROKEN:
+            self._doubtful = True
+            if self._closed_for():  # else it is open again, and some may be of now
+                self._fail_all("The link to the firmware broke")
 
     def _take(self, payload: bytes | bytearray | memoryview, error: int) -> None:
         """End the access that `payload` answers."""
@@ -237,10 +266,13 @@ class SrpClient(Master, StreamSlave, Slave):
 
     def _stop(self) -> None:
         """Fail the accesses under way."""
+        self._fail_all(f"{self._slaveName} is stopped")
+
+    def _fail_all(self, text: str) -> None:
         with self._busLock:
             waiting = list((self._busPending or {}).values())
         for transaction in waiting:
-            transaction.error(f"{self._slaveName} is stopped")
+            transaction.error(text)
 
 
 class SrpV3(SrpClient):

@@ -73,6 +73,14 @@ class Transport(Master, Slave):
         """Return whether so many packets can be taken without waiting for a receiver."""
         return self._core._has_room(packets, nbytes)
 
+    def closedFor(self) -> float:
+        """Return how long the link of the transport has been closed, s; 0 where nobody knows."""
+        for slave in self._slaves:
+            ask: Callable[[], float] | None = getattr(slave, "closedFor", None)
+            if ask is not None:
+                return ask()
+        return 0.0
+
     def _drain(self, deadline: float) -> bool:
         return self._core._drain_received(deadline)
 
@@ -108,6 +116,10 @@ class Application(Slave):
 
     def _getStreamMaster(self) -> Master:
         return self.queue
+
+    def closedFor(self) -> float:
+        """Return how long the link that packets go by has been closed, s; 0 while it is open."""
+        return self._core._transport.closedFor()
 
     @property
     def received(self) -> Received:

@@ -17,6 +17,7 @@ from sapwood.streams.batch import FrameBatch
 from sapwood.streams.counters import StageCounters
 from sapwood.streams.fifo import Fifo
 from sapwood.streams.frame import Frame
+from sapwood.streams.gap import BROKEN, Gap
 from sapwood.streams.link import Master, Slave
 from sapwood.streams.protocols.rssi import Role, RssiCore
 from sapwood.streams.protocols.rssisend import Data
@@ -63,6 +64,7 @@ class Application(Master, Slave):
     """The end of a link that payloads come out of, and go into: one frame, one segment.
 
     Frames that are empty, or carry an error, are dropped; so are frames sent while the link is closed.
+    When the link breaks the receivers get a gap (``link``): nobody knows how many frames are lost.
     Senders wait while more is under way than the two ends agreed on.
     """
 
@@ -85,6 +87,10 @@ class Application(Master, Slave):
 
     def _acceptBatch(self, batch: FrameBatch) -> None:
         self._link._offer(_buffers(batch), batch.error.tolist())
+
+    def closedFor(self) -> float:
+        """Return how long the link has been closed, s; 0 while it is open."""
+        return self._link.closedFor()
 
     def _drain(self, deadline: float) -> bool:
         """Wait until everything is acknowledged; False when monotonic time `deadline` (s) came first."""
@@ -109,6 +115,9 @@ class _Arrivals(Slave):
             self._link.application()._sendBatch(batch)
         finally:
             self._link._relieve()
+
+    def _acceptGap(self, gap: Gap) -> None:
+        self._link.application()._sendGap(gap)
 
 
 def _buffers(batch: FrameBatch) -> list[memoryview]:
@@ -153,6 +162,8 @@ class _Link(RssiSettings):
         self._alarm = math.inf  # when the own thread looks after the link by itself
         self._relieved = False
         self._was_open = False
+        self._closed_at = time.monotonic()
+        self._breaks = 0  # that the application was told of
         self._delivering = False  # payloads that are acknowledged are not handed over yet
         self._quiet = True  # nothing waits to be sent or acknowledged
         self._lost = 0, 0
@@ -169,6 +180,10 @@ class _Link(RssiSettings):
     def lastError(self) -> Exception | None:
         """The newest exception that a sink raised, at either end."""
         return self._faults.last or self._arrived.lastError
+
+    def closedFor(self) -> float:
+        """Return how long the link has been closed, or was waited for, s; 0 while it is open."""
+        return 0.0 if self._core.is_open else max(0.0, time.monotonic() - self._closed_at)
 
     def resetCounters(self) -> None:
         """Set all counters to zero."""
@@ -189,6 +204,7 @@ class _Link(RssiSettings):
             if retired is None:
                 self._inbox = []
                 self._core.start(time.monotonic())
+            self._closed_at = time.monotonic()
             self._arrived._start()
             self._worker = threading.Thread(target=self._run, args=(retired,), name=self._name, daemon=True)
             self._worker.start()
@@ -443,8 +459,14 @@ class _Link(RssiSettings):
             self.counters.drop("unacknowledged", frames, nbytes)
             _log.warning("%s: frames unacknowledged when the link closed: %d", self._name, frames)
             self._lost = core.lost, core.lost_bytes
+        if core.counters.down != self._breaks:
+            if core.counters.down > self._breaks:  # else they were reset
+                self._arrived._acceptGap(Gap(None, 0, 0, BROKEN, time.time_ns()))
+            self._breaks = core.counters.down
         is_open = core.is_open
         with self._lock:
+            if is_open != self._was_open:
+                self._closed_at = math.inf if is_open else time.monotonic()
             if not is_open and self._outbox:
                 self._drop_closed(self._outbox)
                 self._outbox.clear()

@@ -12,9 +12,9 @@ import pytest
 
 from sapwood.devices import UdpRssiPack
 from sapwood.devices.packetlink import PacketLink
-from sapwood.errors import DeviceError, SapwoodError
+from sapwood.errors import BusError, DeviceError, SapwoodError
 from sapwood.memory import SrpV3, SrpV3Emulation
-from sapwood.streams import Fifo, Frame, FrameBatch, Master, Slave, streamConnectBiDir
+from sapwood.streams import Fifo, Frame, FrameBatch, Gap, Master, Slave, streamConnectBiDir
 from sapwood.tree import Device, RemoteVariable, Root
 
 HOST = "127.0.0.1"
@@ -242,6 +242,28 @@ def test_without_wait_the_tree_starts_before_the_board(
             root.Fpga.Words.set(list(range(64)))
         finally:
             late.stop()
+
+
+def test_a_board_that_goes_fails_accesses_at_once_and_is_told_to_all(
+    firmware: Firmware, await_true: Callable[..., Any]
+) -> None:
+    gaps: list[str] = []
+
+    class Recorder(Slave):
+        def _acceptGap(self, gap: Gap) -> None:
+            gaps.append(gap.reason)
+
+    pack = UdpRssiPack(name="Net", port=firmware.link.port, packVer=2)
+    pack.application(1) >> Recorder()
+    with tree(pack) as root:
+        root.Fpga.Words.set(list(range(64)))
+        firmware.link._stop()
+        await_true(lambda: gaps == ["link"], "a gap")
+        with pytest.raises(BusError, match="The link to the firmware is closed"):
+            root.Fpga.Words.get()
+        firmware.link._start()
+        await_true(root.Net.rssiOpen.get, "link open")
+        assert root.Fpga.Words.get().tolist() == list(range(64))
 
 
 def test_a_sink_that_fails_leaves_the_registers_alone(

@@ -39,6 +39,7 @@ from sapwood.memory.srpserver import SrpServer
 from sapwood.streams import Fifo, Frame, FrameBatch, Gap, streamConnectBiDir
 from sapwood.streams import Master as StreamMaster
 from sapwood.streams import Slave as StreamSlave
+from sapwood.streams.gap import BROKEN
 from sapwood.streams.protocols import srp, srpv0, srpv3
 from sapwood.streams.transports import udp
 
@@ -481,6 +482,52 @@ def test_the_error_of_the_link_is_that_of_the_access() -> None:
     client >> link
     link.fail = "wire cut"
     assert "OSError: wire cut" in failure(access(client, Write, 0, bytes(4)))
+
+
+class Link(Far):
+    """The end of a link that tells how long it has been closed; each look brings the next number."""
+
+    def __init__(self, *closed: float) -> None:
+        super().__init__()
+        self.closed = list(closed)
+
+    def closedFor(self) -> float:
+        return self.closed.pop(0) if len(self.closed) > 1 else self.closed[0]
+
+
+def test_over_a_closed_link_accesses_and_posts_fail_at_once() -> None:
+    client, link = SrpV3(), Link(5.0)
+    streamConnectBiDir(client, link)
+    for type in (Read, Write, Post):
+        assert failure(access(client, type, 0, bytes(4))) == "The link to the firmware is closed"
+    assert link.requests == []
+
+
+def test_a_link_that_comes_back_in_the_first_second_is_waited_for() -> None:
+    client, link = SrpV3(), Link(0.2, 0.4, 0.0)
+    streamConnectBiDir(client, link)
+    one = access(client, Read, 0, bytes(4))
+    assert len(link.requests) == 1
+    link.closed = [9.0]  # it is not looked at again before it broke
+    access(client, Read, 0, bytes(4))
+    assert len(link.requests) == 2
+    link._sendGap(Gap(None, 3, 30, "full"))
+    assert not one.ended
+
+
+def test_a_link_that_breaks_fails_what_is_under_way() -> None:
+    client, link = SrpV3(), Link(0.0)
+    streamConnectBiDir(client, link)
+    first = access(client, Read, 0, bytes(4))
+    link._sendGap(Gap(None, 0, 0, BROKEN))  # comes late: the link is open again
+    assert not first.ended
+    link.closed = [2.0]
+    link._sendGap(Gap(None, 0, 0, BROKEN))
+    assert failure(first) == "The link to the firmware broke"
+    assert failure(access(client, Read, 0, bytes(4))) == "The link to the firmware is closed"
+    link.closed = [0.0]
+    access(client, Read, 0, bytes(4))
+    assert len(link.requests) == 2
 
 
 def test_a_sink_that_fails_beside_the_link_costs_no_access(stopped: Callable[[Any], Any]) -> None:

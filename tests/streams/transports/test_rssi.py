@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sapwood.errors import StreamError
-from sapwood.streams import Frame, FrameBatch, Master, Slave, drain, streamConnectBiDir
+from sapwood.streams import Frame, FrameBatch, Gap, Master, Slave, drain, streamConnectBiDir
 from sapwood.streams.protocols.rssiheader import ACK, RST, SYN, Parameters, decode, encode, encode_syn
 from sapwood.streams.transports import rssi, udp
 
@@ -26,6 +26,7 @@ class Sink(Slave):
     def __init__(self) -> None:
         super().__init__()
         self.payloads: list[bytes] = []
+        self.gaps: list[tuple[str, int, int]] = []  # reason, frames, payloads before
         self.news = threading.Condition()
         self.gate = threading.Event()
         self.gate.set()
@@ -38,6 +39,10 @@ class Sink(Slave):
             self.news.notify_all()
         if self.error is not None:
             raise self.error
+
+    def _acceptGap(self, gap: Gap) -> None:
+        with self.news:
+            self.gaps.append((gap.reason, gap.frames, len(self.payloads)))
 
     def wait(self, count: int) -> list[bytes]:
         with self.news:
@@ -291,6 +296,26 @@ def test_a_cut_wire_lets_senders_go_and_comes_back(links: Links) -> None:
     eventually("the server is open", links.server.getOpen)
     links.to_server._sendFrame(Frame(b"back"))
     assert links.at_server.wait(1)[-1] == b"back"
+
+
+def test_receivers_are_told_of_a_break_where_it_was(links: Links) -> None:
+    assert links.client.closedFor() == links.client.application().closedFor() == 0
+    links.to_client._sendBatch(numbered(0, 3))
+    links.at_client.wait(3)
+    links.wires[0].cut = links.wires[1].cut = True
+    links.to_server._sendFrame(Frame(b"lost"))
+    eventually("the client gives up", lambda: not links.client.getOpen())
+    assert links.client.closedFor() > 0
+    links.wires[0].cut = links.wires[1].cut = False
+    assert links.client.waitOpen(WAIT_S)
+    assert links.client.closedFor() == 0
+    eventually("the server is open", links.server.getOpen)
+    links.to_client._sendFrame(Frame(b"back"))
+    links.at_client.wait(4)
+    assert links.at_client.gaps == [("link", 0, 3)]
+    links.client.resetCounters()
+    links.client._stop()
+    assert len(links.at_client.gaps) == 1  # an end that is wanted is no break
 
 
 def test_a_break_that_comes_together_with_frames_drops_and_counts_them(links: Links) -> None:
