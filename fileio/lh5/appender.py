@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sapwood.fileio.lh5.chunks import Layout, layout_of
+from sapwood.fileio.lh5.chunks import Layout
+from sapwood.fileio.lh5.creating import Stored
 from sapwood.fileio.lh5.deflate import compress
 from sapwood.fileio.lh5.errors import LH5EncodeError
 from sapwood.fileio.workers import WORKERS, submit
 
 __all__ = ["Appender", "ChunkQueue", "cast"]
+
+_SMALL = 1 << 15  # bytes of a chunk that is packed sooner than a thread takes it
 
 
 class ChunkQueue:
@@ -23,9 +26,12 @@ class ChunkQueue:
     def __init__(self) -> None:
         self._waiting: deque[tuple[Any, tuple[int, ...], Future[bytes]]] = deque()
 
-    def put(self, dataset: Any, layout: Layout, at: tuple[int, ...], chunk: NDArray[Any]) -> None:
+    def put(self, stored: Stored, layout: Layout, at: tuple[int, ...], chunk: NDArray[Any]) -> None:
         """Compress `chunk` and write it at `at`; its memory must not change until `drain`."""
-        self._waiting.append((dataset, at, submit(compress, chunk, layout.shuffle, layout.level)))
+        if chunk.nbytes < _SMALL:
+            stored.id.write_direct_chunk(at, compress(chunk, layout.shuffle, layout.level))
+            return
+        self._waiting.append((stored.id, at, submit(compress, chunk, layout.shuffle, layout.level)))
         if len(self._waiting) > 8 * WORKERS:
             self._write_one()
 
@@ -36,7 +42,7 @@ class ChunkQueue:
 
     def _write_one(self) -> None:
         dataset, at, packed = self._waiting.popleft()
-        dataset.id.write_direct_chunk(at, packed.result())
+        dataset.write_direct_chunk(at, packed.result())
 
 
 class Appender:
@@ -47,24 +53,27 @@ class Appender:
 
     Parameters
     ----------
-    dataset
-        Of h5py; its first axis can grow.
+    stored
+        The dataset.
     queue
         Takes the chunks.
+    rows
+        That it has.
     """
 
-    def __init__(self, dataset: Any, queue: ChunkQueue) -> None:
-        self._dataset = dataset
+    def __init__(self, stored: Stored, queue: ChunkQueue, rows: int) -> None:
+        self._stored = stored
         self._queue = queue
-        self._layout = layout_of(dataset)
-        self.rows = len(dataset)
-        self._start = self.rows  # the first row in memory
+        self._layout = stored.layout
+        self.rows = rows
+        self._extent = rows  # rows in the file
+        self._start = rows  # the first row in memory
         self._held: NDArray[Any] | None = None  # a chunk of rows
         self._dirty = False
-        over = self.rows % dataset.chunks[0] if self._layout else 0
+        over = rows % self._layout.shape[0] if self._layout else 0
         if over:
-            self._start = self.rows - over
-            self._hold(dataset[self._start :])
+            self._start = rows - over
+            self._hold(stored.dataset[self._start :])
 
     def append(self, values: NDArray[Any]) -> None:
         """Append rows, shape (n, ...).
@@ -74,18 +83,21 @@ class Appender:
         LH5EncodeError
             When they are of another shape or type than those there.
         """
-        dataset = self._dataset
-        if values.shape[1:] != dataset.shape[1:]:
+        inner = self._stored.inner
+        if values.shape[1:] != inner:
+            dataset = self._stored.dataset
             raise LH5EncodeError(
                 f"Rows for {dataset.name} have another shape",
                 file=dataset.file.filename,
-                expected=dataset.shape[1:],
+                expected=inner,
                 seen=values.shape[1:],
             )
-        values = cast(values, dataset)
+        if values.dtype != self._stored.dtype:
+            values = cast(values, self._stored.dataset)
         if self._layout is not None:
             self._append_chunks(values, self._layout)
         elif len(values):
+            dataset = self._stored.dataset
             dataset.resize(self.rows + len(values), axis=0)
             dataset[self.rows :] = values
             self.rows += len(values)
@@ -94,8 +106,8 @@ class Appender:
         size, held = layout.shape[0], self.rows - self._start
         self.rows += len(values)
         whole = self.rows - self.rows % size
-        if whole > len(self._dataset):
-            self._dataset.resize(whole, axis=0)
+        if whole > self._extent:
+            self._grow(whole)
         taken = min(len(values), size - held) if held else 0
         if held:
             self._hold(values[:taken], held)
@@ -112,31 +124,37 @@ class Appender:
     def _hold(self, values: NDArray[Any], at: int = 0) -> None:
         """Keep rows in memory, from row `at` of the last chunk on."""
         if self._held is None:
-            self._held = np.zeros((self._dataset.chunks[0], *self._dataset.shape[1:]), self._dataset.dtype)
+            size = self._layout.shape[0] if self._layout else len(values)
+            self._held = np.zeros((size, *self._stored.inner), self._stored.dtype)
         self._held[at : at + len(values)] = values
 
     def _send(self, rows: NDArray[Any], start: int, layout: Layout) -> None:
         """Write chunks for one chunk of rows, which begins at row `start`."""
         inner = rows.shape[1:]
         if inner == layout.shape[1:]:
-            self._queue.put(self._dataset, layout, (start, *(0 for _ in inner)), rows)
+            self._queue.put(self._stored, layout, (start, *(0 for _ in inner)), rows)
             return
         for corner in layout.tiles(inner):
-            tile = np.zeros(layout.shape, rows.dtype)
-            part = rows[
+            tile = rows[
                 (slice(None), *(slice(a, a + n) for a, n in zip(corner, layout.shape[1:], strict=True)))
             ]
-            tile[tuple(slice(size) for size in part.shape)] = part
-            self._queue.put(self._dataset, layout, (start, *corner), tile)
+            if tile.shape != layout.shape:
+                part, tile = tile, np.zeros(layout.shape, rows.dtype)
+                tile[tuple(map(slice, part.shape))] = part
+            self._queue.put(self._stored, layout, (start, *corner), tile)
+
+    def _grow(self, rows: int) -> None:
+        self._stored.grow(rows)
+        self._extent = rows
 
     def flush(self) -> None:
-        """Write the last chunk, though it is not full, by way of the queue."""
+        """Write the last chunk, though it is not full, by way of the queue, which must be drained then."""
         if self._layout is None or not self._dirty or self._held is None:
             return
-        self._dataset.resize(self.rows, axis=0)
+        self._grow(self.rows)
         used = self.rows - self._start
         self._held[used:] = np.zeros((), self._held.dtype)
-        self._send(self._held.copy(), self._start, self._layout)
+        self._send(self._held, self._start, self._layout)
         self._dirty = False
 
 

@@ -15,8 +15,11 @@ from sapwood.fileio.lh5.errors import LH5DecodeError
 __all__ = ["Layout", "chunk_shape", "layout_of", "refuse_bombs"]
 
 _CHUNK_BYTES = 1 << 17  # of a new dataset, at most, unless a row is longer
+_TOGETHER = 84  # rows of a chunk, about, where rows are long: their samples of about the same time pack best
+_HELD_BYTES = 2 << 20  # of all samples of such rows, at most: so many wait in memory until they fill chunks
 _LEAST_BYTES = 1 << 13  # so that tables that begin with few rows do not end with tiny chunks
 _DEFLATE, _SHUFFLE = 1, 2  # numbers of HDF5's filters
+_LEAST_TILE = 256  # samples
 _FREE_BYTES = 64 << 20
 _RATIO = 4096  # unpacked bytes for one stored, at most
 
@@ -44,7 +47,10 @@ class Layout:
 
 
 def chunk_shape(rows: int, inner: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """Return a chunk shape for a dataset that begins with `rows` rows of shape `inner`."""
+    """Return a chunk shape for a dataset that begins with `rows` rows of shape `inner`.
+
+    Long rows, such as traces, are cut: a chunk holds a part of some dozens of them.
+    """
     row_bytes = max(1, itemsize * math.prod(inner))
     least, most = max(1, _LEAST_BYTES // row_bytes), max(1, _CHUNK_BYTES // row_bytes)
     cut = list(inner)
@@ -53,6 +59,10 @@ def chunk_shape(rows: int, inner: tuple[int, ...], itemsize: int) -> tuple[int, 
         if size * rest <= 8 * _CHUNK_BYTES:
             break
         cut[axis] = max(1, _CHUNK_BYTES // max(1, rest))
+    if len(inner) == 1 and rows > most:
+        held, short = _HELD_BYTES // (most * row_bytes), inner[0] // _LEAST_TILE
+        tiles = max(1, min(-(-_TOGETHER // most), -(-rows // most), held, short))
+        return (min(rows, most * tiles), -(-cut[0] // tiles))
     return (min(max(rows, least), most), *(max(1, size) for size in cut))
 
 

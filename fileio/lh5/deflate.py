@@ -8,6 +8,7 @@ bytes of waveforms.
 
 from __future__ import annotations
 
+import sys
 import zlib
 from functools import cache
 from itertools import groupby
@@ -48,19 +49,19 @@ def compress(chunk: NDArray[Any], shuffle: bool, level: int) -> bytes:
     Parameters
     ----------
     chunk
-        All elements of the chunk, in C order.
+        All elements of the chunk.
     shuffle
         Put first bytes of all elements first, then second ones ...
     level
         Of gzip, 0 to 9.
     """
     size = chunk.dtype.itemsize
-    data = np.ascontiguousarray(chunk).reshape(-1).view(np.uint8)
+    if chunk.strides[-1] != size:
+        chunk = np.ascontiguousarray(chunk)
     if shuffle and size > 1:
-        by_byte = np.empty((size, len(data) // size), np.uint8)
-        for i in range(size):
-            by_byte[i] = data[i::size]
-        data = by_byte.reshape(-1)
+        data = _shuffled(chunk).reshape(-1)
+    else:
+        data = np.ascontiguousarray(chunk).reshape(-1).view(np.uint8)
     isal = _isal()
     if isal is not None and 1 <= level <= _ISAL_REPLACES:
         packed: bytes = isal.compress(data.data, _ISAL_LEVEL)
@@ -69,6 +70,21 @@ def compress(chunk: NDArray[Any], shuffle: bool, level: int) -> bytes:
     if 1 <= level <= _SEARCHING and len(data) >= planes * _LEAST_PLANE:
         return _by_planes(data.reshape(planes, -1), level)
     return zlib.compress(data.data, level)
+
+
+def _shuffled(chunk: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return the bytes of all elements, shape (size of one, ...): all first ones, all second ones ..."""
+    size = chunk.dtype.itemsize
+    out = np.empty((size, *chunk.shape), np.uint8)
+    if size == 2 and sys.byteorder == "little":
+        words = chunk.view(np.uint16)
+        out[0] = words
+        out[1] = words >> 8
+        return out
+    data = chunk.view(np.uint8)
+    for i in range(size):
+        out[i] = data[..., i::size]
+    return out
 
 
 def _by_planes(planes: NDArray[np.uint8], level: int) -> bytes:
@@ -115,7 +131,7 @@ def _tried(plane: memoryview, level: int, strategy: int) -> tuple[int, int]:
 
 
 def decompress(stored: bytes, out: NDArray[Any], shuffle: bool) -> None:
-    """Fill `out`, the contiguous elements of a chunk, with what is `stored`.
+    """Fill `out`, the elements of a chunk, with what is `stored`; those of the last axis lie side by side.
 
     Raises
     ------
@@ -132,10 +148,10 @@ def decompress(stored: bytes, out: NDArray[Any], shuffle: bool) -> None:
         raise LH5DecodeError(
             "A chunk has not the size it should have", expected=out.nbytes, seen=f"{len(data)} or more"
         )
-    flat, size = out.reshape(-1).view(np.uint8), out.dtype.itemsize
-    found = np.frombuffer(data, np.uint8)
+    size, found = out.dtype.itemsize, np.frombuffer(data, np.uint8)
+    flat = out.view(np.uint8)
     if not shuffle or size == 1:
-        flat[:] = found
+        flat[...] = found.reshape(flat.shape)
         return
-    for i, part in enumerate(found.reshape(size, -1)):
-        flat[i::size] = part
+    for i, part in enumerate(found.reshape(size, *out.shape)):
+        flat[..., i::size] = part

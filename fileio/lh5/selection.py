@@ -114,7 +114,7 @@ def _unpack(
     place: tuple[slice, ...] = (slice(first - start, last - start),)
     place += tuple(slice(a, a + n) for a, n in zip(corner[1:], layout.shape[1:], strict=True))
     target = out[place]
-    whole = target.shape == layout.shape and target.flags.c_contiguous and mask == 0
+    whole = target.shape == layout.shape and mask == 0
     chunk = target if whole else np.empty(layout.shape, out.dtype)
     _apply(stored, mask, layout, chunk)
     if not whole:

@@ -53,11 +53,11 @@ class Struct(LGDO, dict[str, Any]):
         del self[name]
 
     def _checked(self, name: str, obj: Any) -> LGDO:
-        if isinstance(obj, Mapping) and not isinstance(obj, LGDO):
-            return Struct(obj)
-        if not isinstance(obj, LGDO):
+        if isinstance(obj, LGDO):
+            return obj
+        if not isinstance(obj, Mapping):
             raise LH5EncodeError(f"Member {name!r} is no LGDO", seen=type(obj).__name__)
-        return obj
+        return Struct(obj)
 
     def __setitem__(self, name: str, obj: Any) -> None:
         self._set_member(name, obj)

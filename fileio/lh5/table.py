@@ -50,7 +50,7 @@ class Table(Struct):
     def _checked(self, name: str, obj: Any) -> LGDO:
         if isinstance(obj, np.ndarray):
             obj = Array(obj) if obj.ndim == 1 else ArrayOfEqualSizedArrays(nda=obj)
-        elif isinstance(obj, Mapping) and not isinstance(obj, LGDO):
+        elif not isinstance(obj, LGDO) and isinstance(obj, Mapping):
             obj = Table(obj, self._size)
         if not isinstance(obj, LGDO) or not hasattr(obj, "resize"):
             raise LH5EncodeError(f"Column {name!r} has no rows", seen=type(obj).__name__)

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sapwood.fileio.hdf5 import h5py
 from sapwood.fileio.lh5 import codecs, datatype
 from sapwood.fileio.lh5.appender import Appender, ChunkQueue, cast
 from sapwood.fileio.lh5.array import Array
-from sapwood.fileio.lh5.chunks import chunk_shape
+from sapwood.fileio.lh5.creating import Creator, Stored, add_attributes
 from sapwood.fileio.lh5.encoded import ArrayOfEncodedEqualSizedArrays, VectorOfEncodedVectors
 from sapwood.fileio.lh5.errors import LH5EncodeError
 from sapwood.fileio.lh5.histogram import Histogram
@@ -44,7 +43,9 @@ class ObjectWriter:
         self.file = file
         self._queue = ChunkQueue()
         self._lists = Lists(file)
+        self._creator = Creator()
         self._appenders: dict[str, Appender] = {}
+        self._made: dict[str, Any] = {}  # path of an object made here -> its `_form`
         self._ends: dict[str, int] = {}  # of vectors: flattened values so far
 
     def append(self, obj: LGDO, path: str, keywords: Mapping[str, Any]) -> None:
@@ -56,13 +57,24 @@ class ObjectWriter:
             When it does not fit what is there; nothing is written then.
         """
         obj = _encoded(obj)
-        if path in self.file:
-            self._check(obj, self.file[path])
+        form = _form(obj)
+        if form is None or self._made.get(path) != form:
+            self._check_new(obj, path, form)
         if path == "/":
             self._append_members(obj, self.file["/"], keywords)
         else:
             self._put(obj, self._lists.parent_of(path), posixpath.basename(path), keywords)
         self._queue.drain()
+
+    def _check_new(self, obj: LGDO, path: str, form: Any) -> None:
+        """Make sure that `obj` can be written as `path`, where objects of another form may be."""
+        for other in list(self._made):
+            if f"{other}/".startswith(f"{path}/") or f"{path}/".startswith(f"{other}/"):
+                del self._made[other]
+        if path in self.file:
+            self._check(obj, self.file[path])
+        elif form is not None:
+            self._made[path] = form
 
     def add_columns(self, obj: LGDO, path: str, keywords: Mapping[str, Any]) -> None:
         """Write the columns of the table `obj` as further columns of the table `path`.
@@ -99,9 +111,9 @@ class ObjectWriter:
         group.attrs["datatype"] = form
         group["data"] = target
         settings = dataset_settings(Struct(), keywords)
-        dataset = _create(group, "entries", entries, settings)
-        dataset.resize(len(entries), axis=0)
-        dataset[...] = entries
+        stored = self._creator.create(group, "entries", entries, settings)
+        stored.grow(len(entries))
+        stored.dataset[...] = entries
 
     def truncate(self, path: str, rows: int) -> None:
         """Have only the first `rows` rows in `path`; with 0 it is removed, to be written anew."""
@@ -113,6 +125,7 @@ class ObjectWriter:
                 self.truncate(f"/{name}", rows)
             return
         self._appenders.clear()
+        self._made.clear()
         self._ends.clear()
         self._lists.forget()
         if rows == 0:
@@ -137,7 +150,7 @@ class ObjectWriter:
         elif isinstance(obj, _ENCODED):
             self._put_encoded(obj, group, name, dataset_settings(obj, keywords))
         elif isinstance(obj, Struct):
-            self._append_members(obj, _group(group, name, obj), keywords)
+            self._append_members(obj, self._group(group, name, obj), keywords)
         else:
             raise LH5EncodeError("This is no LGDO", seen=type(obj).__name__)
 
@@ -162,15 +175,32 @@ class ObjectWriter:
         path = full_name(group, name)
         appender = self._appenders.get(path)
         if appender is None:
-            dataset = group.get(name)
-            if dataset is None:
-                dataset = _create(group, name, values, settings)
-                put_attributes(dataset, obj.attrs)
-            appender = self._appenders[path] = Appender(dataset, self._queue)
+            appender = self._appenders[path] = self._appender(obj, group, name, values, settings)
         appender.append(values)
 
+    def _appender(
+        self, obj: Array, group: Any, name: str, values: NDArray[Any], settings: Mapping[str, Any]
+    ) -> Appender:
+        """Return what appends rows to the dataset `name`, made if it is new."""
+        dataset = group.get(name)
+        if dataset is not None:
+            return Appender(Stored.of(dataset), self._queue, len(dataset))
+        stored = self._creator.create(group, name, values, settings)
+        add_attributes(stored.id, obj.attrs)
+        return Appender(stored, self._queue, 0)
+
+    def _group(self, parent: Any, name: str, obj: LGDO) -> Any:
+        """Return the group for `obj`, made with its attributes if it is new."""
+        if name in parent:
+            return parent[name]
+        group = parent.create_group(name)
+        add_attributes(group.id, obj.attrs)
+        if isinstance(obj, Struct):
+            self._lists.made(full_name(parent, name), datatype.parse(obj.attrs["datatype"]))
+        return group
+
     def _put_vectors(self, obj: VectorOfVectors, group: Any, name: str, settings: Mapping[str, Any]) -> None:
-        inner = _group(group, name, obj)
+        inner = self._group(group, name, obj)
         begin = self._end_of(inner)
         self._put_inner(obj.flattened_data.rows(0, obj.end), inner, settings)
         ends = obj.cumulative_length
@@ -193,12 +223,12 @@ class ObjectWriter:
         return self._ends[group.name]
 
     def _put_encoded(self, obj: Any, group: Any, name: str, settings: Mapping[str, Any]) -> None:
-        inner = _group(group, name, obj)
+        inner = self._group(group, name, obj)
         if isinstance(obj, VectorOfEncodedVectors):
             self._put_array(obj.decoded_size, inner, "decoded_size", settings)
         elif "decoded_size" not in inner:
             self._put_scalar(obj.decoded_size, inner, "decoded_size")
-        data = _group(inner, "encoded_data", obj.encoded_data)
+        data = self._group(inner, "encoded_data", obj.encoded_data)
         begin = self._end_of(data)
         flat = obj.encoded_data.flattened_data.rows(0, obj.encoded_data.end)
         self._put_array(flat, data, "flattened_data", merged(settings, {"compression": None}))
@@ -276,29 +306,17 @@ def _cut_rows(node: Any, rows: int) -> None:
     _cut_rows(node["flattened_data"], kept)
 
 
-def _group(parent: Any, name: str, obj: LGDO) -> Any:
-    """Return the group for `obj`, made with its attributes if it is new."""
-    if name in parent:
-        return parent[name]
-    group = parent.create_group(name)
-    put_attributes(group, obj.attrs)
-    return group
-
-
-def _create(group: Any, name: str, values: NDArray[Any], settings: Mapping[str, Any]) -> Any:
-    options = dict(settings)
-    text = values.dtype.kind == "O"
-    dtype = h5py().string_dtype() if text else values.dtype
-    options.setdefault("maxshape", (None, *(size or None for size in values.shape[1:])))
-    options.setdefault("chunks", chunk_shape(len(values), values.shape[1:], 16 if text else dtype.itemsize))
-    try:
-        return group.create_dataset(name, (0, *values.shape[1:]), dtype, **options)
-    except (TypeError, ValueError) as error:
-        raise LH5EncodeError(
-            f"{full_name(group, name)} cannot be stored with these settings",
-            expected=str(error),
-            seen=options,
-        ) from error
+def _form(obj: Any) -> Any:
+    """Return what must not change from one append to the next; None if that is not known this way."""
+    if isinstance(obj, Array):
+        return type(obj), obj.dtype, obj.shape[1:]
+    if isinstance(obj, VectorOfVectors):
+        inner = _form(obj.flattened_data)
+        return inner and (VectorOfVectors, inner)
+    if isinstance(obj, Table):
+        columns = {name: _form(column) for name, column in obj.items()}
+        return None if None in columns.values() else (type(obj).kind, dict(obj.attrs), columns)
+    return None
 
 
 def _stored(values: NDArray[Any]) -> NDArray[Any]:

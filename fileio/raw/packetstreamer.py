@@ -157,7 +157,7 @@ class PacketStreamer(DataStreamer):
         if not len(block.packets):
             return
         ids = block.packet_ids()
-        self._packets += len(ids) if block.ids is None else len(np.unique(ids))
+        self._packets += len(ids) if block.ids is None else len(distinct(ids))
         self.packet_id = int(ids[-1])
         for index, rows in _runs(block.decoder, self.stream.decoders):
             if index >= 0:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.errors import FormatError
+from sapwood.fileio.raw.columns import distinct
 from sapwood.streams import FrameBatch
 
 __all__ = [
@@ -169,7 +170,7 @@ def _frames_of(tag: int, data: NDArray[np.uint8], begin: list[int]) -> int | Non
 
 def by_layout(packets: FrameBatch) -> Iterator[tuple[Layout, NDArray[np.intp], NDArray[np.uint8]]]:
     """Yield groups of records that have one layout: it, their indices, and their bytes, shape (n, nbytes)."""
-    sizes = np.unique(packets.size).tolist()
+    sizes = distinct(packets.size).tolist()
     for nbytes in sizes:
         left = np.arange(len(packets)) if len(sizes) == 1 else np.flatnonzero(packets.size == nbytes)
         while len(left):

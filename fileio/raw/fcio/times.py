@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sapwood.fileio.raw.columns import distinct
+
 __all__ = ["DeadTimes", "EventTimes", "RowTimes"]
 
 _Ints = NDArray[np.int64]
@@ -114,7 +116,7 @@ class DeadTimes:
 
     def _split(self, events: EventTimes) -> None:
         """Cut segments where ranges of the events begin and end."""
-        cuts = np.unique(np.concatenate([events.first, events.last])).tolist()
+        cuts = distinct(np.concatenate([events.first, events.last])).tolist()
         new: list[_Segment] = []
         for segment in self._segments:
             begin = segment.first

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sapwood.errors import FormatError
 from sapwood.fileio.raw.buffer import RawBuffer
+from sapwood.fileio.raw.columns import distinct
 from sapwood.fileio.raw.decoder import DataDecoder
 from sapwood.fileio.raw.fcio.records import (
     CONFIG,
@@ -116,7 +117,7 @@ class FCIODecoder(OrcaDecoder):
         self, number: NDArray[np.int64], buffers: Mapping[Any, RawBuffer]
     ) -> Iterator[NDArray[np.intp]]:
         """Yield the rows that are decoded at once: of one stream; in order where streams share a table."""
-        found = np.unique(number).tolist()
+        found = distinct(number).tolist()
         if len(found) < 2:
             if found:
                 yield np.arange(len(number))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.fileio.raw.buffer import RawBuffer
-from sapwood.fileio.raw.columns import select_rows
+from sapwood.fileio.raw.columns import distinct, select_rows
 from sapwood.fileio.raw.fcio.columns import EVENT_COLUMNS
 from sapwood.fileio.raw.orca.cards import Listener, find_listeners, key_of
 from sapwood.fileio.raw.orca.decoder import WRONG_SIZE, OrcaDecoder, word_rows
@@ -153,7 +153,7 @@ class ORFlashCamADCWaveformDecoder(OrcaDecoder):
         fcid, board, inputs = (np.zeros(rows, np.int64) for _ in range(3))
         gps = np.zeros(rows, bool)
         inside = word >> 22
-        for place in np.unique(inside).tolist():
+        for place in distinct(inside).tolist():
             here = np.flatnonzero(inside == place)
             value = (word[here] & 0x003FC000) >> 10
             found = self._places.get((place >> 5, place & 0x1F))
@@ -210,7 +210,7 @@ class ORFlashCamADCWaveformDecoder(OrcaDecoder):
 
     def _resize(self, keys: NDArray[np.int64], buffers: Mapping[Any, RawBuffer]) -> None:
         """Give waveforms the length of their listener, in buffers where nothing was put yet."""
-        for key in np.unique(keys).tolist():
+        for key in distinct(keys).tolist():
             home, samples = buffers.get(key), self._samples_of(key)
             if home is None or not samples or home.lgdo["waveform"].wf_len == samples:
                 continue

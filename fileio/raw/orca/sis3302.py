@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.fileio.raw.buffer import RawBuffer
+from sapwood.fileio.raw.columns import distinct
 from sapwood.fileio.raw.orca.decoder import WRONG_SIZE, WRONG_TRAILER, word_rows
 from sapwood.fileio.raw.orca.struck import StruckDecoder, channel_key, mask_bits
 from sapwood.fileio.raw.orca.waves import alike, fitted, waveform
@@ -61,7 +62,7 @@ class ORSIS3302DecoderForEnergy(StruckDecoder):
             return
         word = word_rows(packets, 1, 1)[:, 0]
         keys = channel_key(word >> 21 & 0xF, word >> 16 & 0x1F, word >> 8 & 0xFF)
-        for key in np.unique(keys).tolist():
+        for key in distinct(keys).tolist():
             if key in buffers:
                 rows = np.flatnonzero(keys == key)
                 self._decode_channel(key, packets[rows], packet_ids[rows], buffers)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.fileio.raw.buffer import RawBuffer
+from sapwood.fileio.raw.columns import distinct
 from sapwood.fileio.raw.orca.decoder import WRONG_SIZE, word_rows
 from sapwood.fileio.raw.orca.struck import StruckDecoder, channel_key, mask_bits
 from sapwood.fileio.raw.orca.waves import alike, fitted, waveform
@@ -76,7 +77,7 @@ class ORSIS3316WaveformDecoder(StruckDecoder):
             return
         word = head[:, 1]
         keys = channel_key(word >> 21 & 0xF, word >> 16 & 0x1F, word >> 8 & 0xFF)
-        for key in np.unique(keys).tolist():
+        for key in distinct(keys).tolist():
             rows = np.flatnonzero(keys == key)
             events, owner = _events(packets[rows], head[rows])
             if key not in buffers:
@@ -115,7 +116,7 @@ class ORSIS3316WaveformDecoder(StruckDecoder):
         buffer.put(block)
 
     def _samples(self, key: int, layout: _Layout) -> NDArray[np.uint16]:
-        counts = np.unique(layout.count).tolist()
+        counts = distinct(layout.count).tolist()
         for count in counts:
             self.note_length(key, 2 * count)
         length = self.lengths.get(key, 2 * max(counts))
