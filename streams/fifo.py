@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -165,6 +166,10 @@ class Fifo(Master, Slave):
     def clearCnt(self) -> None:
         """Let `dropCnt` start again from zero."""
         self._clearedAt = self.counters.dropped_total
+
+    def onStall(self, function: Callable[[], None]) -> None:
+        """Have `function` called when a sender has waited for room for a second, in its thread."""
+        self._queue.stalled = function
 
     def flow(self) -> Flow:
         """Return the frames accepted, passed on, held and dropped, all at one instant."""

@@ -6,6 +6,7 @@ import mmap
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
@@ -31,6 +32,7 @@ _STOPPED = "stopped"
 _SPARE_BYTES = 4096  # kept alive besides the frames themselves, without a copy
 _FRAME_COST = 256  # bytes that an empty frame takes, about
 _LEAST_MOST = 1 << 16  # frames that may be held whatever the byte bound
+_STALL_S = 1.0  # that a sender waits for room before that is told
 
 
 class Flow(NamedTuple):
@@ -62,6 +64,11 @@ class FrameQueue:
     counters
         Counts what comes in, what is dropped and how often a sender waits.
 
+    Attributes
+    ----------
+    stalled
+        Called without a lock when a sender has waited for room for a second; None = nobody is told.
+
     Raises
     ------
     StreamError
@@ -75,6 +82,7 @@ class FrameQueue:
             )
         if policy not in get_args(Policy):
             raise StreamError("Unknown queue policy", expected=" | ".join(get_args(Policy)), seen=policy)
+        self.stalled: Callable[[], None] | None = None
         self.depth = depth
         self._most = depth or max(limit // _FRAME_COST, _LEAST_MOST)
         self.limit = limit
@@ -116,6 +124,7 @@ class FrameQueue:
         The consumer's own thread never waits for itself: what it puts in may exceed the bound.
         """
         rest: Load | None = item
+        waits = False
         with self._lock:
             while rest is not None:
                 if not self._open:
@@ -135,10 +144,22 @@ class FrameQueue:
                     self._push(rest)
                     return
                 else:
-                    self._counters.blocked += 1
-                    self._starved += 1
-                    self._room.wait()
-                    self._starved -= 1
+                    waits = self._wait_for_room(waits)
+
+    def _wait_for_room(self, told: bool) -> bool:
+        """Wait until there may be room; return True when that takes so long that it was told meanwhile."""
+        self._counters.blocked += not told
+        self._starved += 1
+        found = self._room.wait(None if told or self.stalled is None else _STALL_S)
+        self._starved -= 1
+        if found or self.stalled is None:
+            return False
+        self._lock.release()
+        try:
+            self.stalled()
+        finally:
+            self._lock.acquire()
+        return True
 
     def has_room(self, frames: int, nbytes: int) -> bool:
         """Say whether so much can be added without making the sender wait."""
@@ -336,7 +357,7 @@ class FrameQueue:
     def successor(self) -> FrameQueue:
         """Return an open and empty queue of the same bounds whose `flow` continues this one's."""
         twin = FrameQueue(self.depth, self.limit, self.policy, self._counters)
-        twin._passed = self._passed
+        twin._passed, twin.stalled = self._passed, self.stalled
         return twin
 
     @property

@@ -113,9 +113,17 @@ class Application(Slave):
         self.dest = dest
         self.counters = StageCounters()
         self.queue = Fifo(0, 0, True, policy=policy, maxBytes=maxBytes)
+        self.queue.onStall(self._tell_stall)
 
     def _getStreamMaster(self) -> Master:
         return self.queue
+
+    def _tell_stall(self) -> None:
+        self._core._rare.warning(
+            "TDEST %d is full, and its receivers have taken nothing for a second: the whole link waits for "
+            "them, registers too. A policy that drops keeps it going.",
+            self.dest,
+        )
 
     def closedFor(self) -> float:
         """Return how long the link that packets go by has been closed, s; 0 while it is open."""

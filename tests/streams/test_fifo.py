@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sapwood.errors import StreamError
-from sapwood.streams import Fifo, Frame, FrameBatch, Gap, Master, Slave, StageCounters, drain
+from sapwood.streams import Fifo, Frame, FrameBatch, Gap, Master, Slave, StageCounters, drain, framequeue
 from sapwood.streams import fifo as fifo_module
 from sapwood.streams.framequeue import FrameQueue
 from sapwood.streams.prbs import Prbs
@@ -251,6 +251,28 @@ def test_block_holds_the_sender_until_there_is_room(kind: str) -> None:
     assert fifo.dropCnt() == 0
 
 
+def test_a_sender_that_waits_for_long_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(framequeue, "_STALL_S", 0.01)
+    sink, told = Sink(shut=True), threading.Event()
+    calls: list[int] = []
+    master, fifo = linked(sink, maxBytes=100)
+
+    def stalled() -> None:
+        calls.append(fifo.flow().queued)  # no lock is held
+        told.set()
+
+    fifo.onStall(stalled)
+    hold(master, sink)
+    sender = threading.Thread(target=master._sendBatch, args=(batch(0, 15),), daemon=True)
+    sender.start()
+    assert told.wait(WAIT_S)
+    sink.gate.set()
+    sender.join(WAIT_S)
+    release(fifo, sink)
+    assert calls == [10]
+    assert (sink.firsts, fifo.counters.blocked) == ([255, *range(15)], 1)
+
+
 def test_a_sink_that_feeds_its_own_fifo_is_not_held() -> None:
     class Echo(Slave):
         count = 0
@@ -409,7 +431,13 @@ def test_abort_drops_what_is_held_and_lets_senders_go() -> None:
     deadline = time.monotonic() + WAIT_S
     while not fifo.counters.blocked and time.monotonic() < deadline:
         threading.Event().wait(0.001)
-    threading.Timer(0.05, sink.gate.set).start()
+
+    def let_go() -> None:
+        while "aborted" not in fifo.counters.dropped and time.monotonic() < deadline:
+            threading.Event().wait(0.001)
+        sink.gate.set()
+
+    threading.Thread(target=let_go, daemon=True).start()
     fifo.abort()
     sender.join(WAIT_S)
     assert not sender.is_alive()

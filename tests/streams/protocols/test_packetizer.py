@@ -15,7 +15,7 @@ import pytest
 
 from sapwood.errors import StreamError
 from sapwood.fileio import FileLayer, StreamWriter
-from sapwood.streams import Frame, FrameBatch, Gap, Master, Slave, drain
+from sapwood.streams import Frame, FrameBatch, Gap, Master, Slave, drain, framequeue
 from sapwood.streams.protocols.packetizer import Core, CoreV2
 
 WAIT_S = 20.0
@@ -340,6 +340,34 @@ def test_a_faulted_recorder_stops_no_registers(tmp_path: Path, new_core: Any) ->
     assert far.application(0).queue.counters.errors == 1
     assert "No space left" in str(far.application(0).queue.lastError)
     writer.abort()
+
+
+def test_who_holds_up_the_link_is_told(
+    new_core: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(framequeue, "_STALL_S", 0.01)
+    core, gate = new_core(2), threading.Event()
+
+    class Stuck(Slave):
+        def _acceptFrame(self, frame: Frame) -> None:
+            assert gate.wait(WAIT_S)
+
+    core.application(5, maxBytes=10) >> Stuck()
+    packets = packets_of(new_core, 2, bytes(8), dest=5) * 4
+
+    def flood() -> None:
+        for packet in packets:
+            core.transport()._acceptFrame(packet)
+
+    sender = threading.Thread(target=flood)
+    sender.start()
+    deadline = soon()
+    while "TDEST 5 is full" not in caplog.text:
+        assert time.monotonic() < deadline
+        sender.join(0.001)
+    gate.set()
+    sender.join(WAIT_S)
+    assert not sender.is_alive()
 
 
 def test_a_receiver_may_ask_for_channels_while_its_queue_is_full(new_core: Any) -> None:
