@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 from sapwood.devices.polled import add_polled
@@ -51,7 +52,10 @@ class StreamBridge(StageDevice):
         )
         self._bridge = bridge
         self._before = 0
-        super().__init__(bridge, **kwargs)
+        with ExitStack() as undo:
+            undo.callback(bridge.close)
+            super().__init__(bridge, **kwargs)
+            undo.pop_all()
         self._add_setting("Address", "Interface, or host of the server", addr)
         self._add_setting("Port", "Lower one of the two ports", bridge.port)
         self._add_setting("Server", "Whether this end waits to be called", server)

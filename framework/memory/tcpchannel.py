@@ -21,6 +21,7 @@ _Result = TypeVar("_Result")
 
 _STOP_S = 2.0
 _PORT_TRIES = 50
+_LAST_PORT = 65534  # as the lower one of two
 _SETTLE_S = 0.005
 _log = logging.getLogger("sapwood.memory.tcp")
 
@@ -65,6 +66,7 @@ class Channel:
 
     def connect(self, host: str, port: int) -> None:
         """Send to `port` of `host` and receive from the one above; the links may come up later."""
+        self._check(port)
         self._push.immediate = True
         self._open(lambda: self._push.connect(f"tcp://{host}:{port}"), f"connect to {host}:{port}")
         self._open(lambda: self._pull.connect(f"tcp://{host}:{port + 1}"), f"connect to {host}:{port + 1}")
@@ -74,6 +76,7 @@ class Channel:
 
         Port 0 takes a free pair. Returns the lower port.
         """
+        self._check(port)
         self._pull.maxmsgsize = limit
         self._links = Links(self._pull, self._push)
         if port:
@@ -85,11 +88,17 @@ class Channel:
             try:
                 self._push.bind(f"tcp://{host}:{port + 1}")
             except zmq.ZMQError:
-                self._pull.unbind(f"tcp://{host}:{port}")
+                self._pull.unbind(self._pull.get_string(zmq.LAST_ENDPOINT))
             else:
                 return port
         self.close()
         raise BusError(f"Failed to bind to {host}: no two neighbouring ports are free")
+
+    def _check(self, port: int) -> None:
+        """Refuse a port that has no upper neighbour; ZeroMQ would take another one."""
+        if not 0 <= port <= _LAST_PORT:
+            self.close()
+            raise BusError("No such pair of ports", expected=f"a lower one of 0..{_LAST_PORT}", seen=port)
 
     def _open(self, act: Callable[[], _Result], what: str) -> _Result:
         try:

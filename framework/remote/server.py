@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import zmq
@@ -23,6 +24,7 @@ __all__ = ["DEFAULT_PORT", "RemoteServer"]
 DEFAULT_PORT = 9500
 _SEND_QUEUE = 64  # messages per connection; what waits beyond is merged by the subscriptions
 _STOP_S = 2.0
+_LAST_PORT = 65535
 
 _log = logging.getLogger("sapwood.remote.server")
 
@@ -54,6 +56,11 @@ class RemoteServer:
         Bytes of a message, both ways.
     max_clients
         Connections that may be logged in; a client has one for each thread that uses it at a time.
+
+    Raises
+    ------
+    RemoteError
+        There is no such port or role.
     """
 
     def __init__(
@@ -69,10 +76,12 @@ class RemoteServer:
         max_message: int = codec.MAX_MESSAGE,
         max_clients: int = 1024,
     ) -> None:
+        if not 0 <= port <= _LAST_PORT:  # ZeroMQ would take another one
+            raise RemoteError("no such port", expected=f"0..{_LAST_PORT}", seen=port)
         self._device = root  # any device of the tree
         self._host = host
         self._wanted_port = port
-        self._tokens = dict(tokens or {})
+        self._tokens = {token: Role.parse(role) for token, role in (tokens or {}).items()}
         self._role = Role.parse(role)
         self._threads = threads
         self._waiting = waiting
@@ -127,24 +136,21 @@ class RemoteServer:
                 expected="an address of this machine only, such as 127.0.0.1, or tokens",
                 seen=self._host,
             )
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        try:
+        with ExitStack() as undo:  # until the thread runs
+            context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+            undo.callback(context.destroy, 0)
             router, waker = self._open_sockets(context)
-        except BaseException:
-            context.destroy(0)
-            raise
-        self._context = context
-        self._service = Service(
-            root, tokens=self._tokens, anonymous=self._role, max_message=self._max_message
-        )
-        self._pool = LanePool(self._threads, self._waiting, "sapwood-remote-pool")
-        self._loop = ServerLoop(
-            router, waker, self._service, self._pool, self._max_message, self._max_clients
-        )
-        self._thread = threading.Thread(
-            target=self._serve, args=(self._loop, router), name="sapwood-remote-io", daemon=True
-        )
-        self._thread.start()
+            service = Service(root, tokens=self._tokens, anonymous=self._role, max_message=self._max_message)
+            undo.callback(service.close)
+            pool = LanePool(self._threads, self._waiting, "sapwood-remote-pool")
+            loop = ServerLoop(router, waker, service, pool, self._max_message, self._max_clients)
+            thread = threading.Thread(
+                target=self._serve, args=(loop, router), name="sapwood-remote-io", daemon=True
+            )
+            thread.start()
+            undo.pop_all()
+        self._context, self._service, self._pool, self._loop = context, service, pool, loop
+        self._thread = thread
         _log.info("serving %s on %s", root.name, self.address)
 
     def _open_sockets(

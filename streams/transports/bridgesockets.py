@@ -14,6 +14,7 @@ __all__ = ["BridgeSockets"]
 _WATERMARK = 1000  # messages on their way in each direction
 _ZERO_COPY = 1 << 16  # bytes from which on a part is handed over, not copied
 _PORT_TRIES = 50
+_LAST_PORT = 65534  # as the lower one of two
 _Result = TypeVar("_Result")
 
 
@@ -52,8 +53,9 @@ class BridgeSockets:
         Raises
         ------
         StreamError
-            When a port is taken.
+            When a port is taken, or there are no such two.
         """
+        self._check(port)
         if port:
             self._open(lambda: self._pull.bind(f"tcp://{host}:{port}"), "bind server to", host, port)
             self._open(lambda: self._push.bind(f"tcp://{host}:{port + 1}"), "bind server to", host, port + 1)
@@ -79,8 +81,15 @@ class BridgeSockets:
         StreamError
             When the address makes no sense.
         """
+        self._check(port)
         self._open(lambda: self._push.connect(f"tcp://{host}:{port}"), "connect to", host, port)
         self._open(lambda: self._pull.connect(f"tcp://{host}:{port + 1}"), "connect to", host, port + 1)
+
+    def _check(self, port: int) -> None:
+        """Refuse a port that has no upper neighbour; ZeroMQ would take another one."""
+        if not 0 <= port <= _LAST_PORT:
+            self.close()
+            raise StreamError("No such pair of ports", expected=f"a lower one of 0..{_LAST_PORT}", seen=port)
 
     def _open(self, act: Callable[[], _Result], what: str, host: str, port: int) -> _Result:
         try:

@@ -23,6 +23,7 @@ _log = logging.getLogger("sapwood.stream.TcpSource")
 
 _CONNECT_S = 5.0  # that a connection is given to come up
 _MAX_CHANNEL = 255
+_LAST_PORT = 65535
 
 
 class TcpSource(Receiver):
@@ -79,6 +80,8 @@ class TcpSource(Receiver):
                 "No such channel or pause", expected=f"0..{_MAX_CHANNEL}, 0 < first <= longest",
                 seen=f"{channel}, {retry}",
             )  # fmt: skip
+        if not 0 <= port <= _LAST_PORT:
+            raise StreamError("No such port", expected=f"0..{_LAST_PORT}", seen=port)
         self.connections = 0
         self.connected = False
         self._framing, self._maxFrame, self._channel = framing, maxFrame, channel
