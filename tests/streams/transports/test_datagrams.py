@@ -16,7 +16,7 @@ from sapwood.streams import FrameBatch, Gap, PayloadField, Slave
 from sapwood.streams.transports import DatagramSource
 from sapwood.tree import Root
 
-WAIT_S = 10.0
+WAIT_S = 20.0
 HOST = "127.0.0.1"
 
 
@@ -74,8 +74,8 @@ def make() -> Iterator[Make]:
         source._stop()
 
 
-def test_datagrams_are_frames(make: Make, sender: socket.socket) -> None:
-    source, sink = make(channel=4)
+def test_datagrams_are_frames(make: Make, sender: socket.socket, free_ports: Callable[..., int]) -> None:
+    source, sink = make(free_ports(), channel=4)
     for payload in (b"one", b"", bytes(60_000), b"last"):
         sender.sendto(payload, (HOST, source.port))
     assert sink.wait(4) == [(4, b"one"), (4, b""), (4, bytes(60_000)), (4, b"last")]
@@ -143,6 +143,11 @@ def test_a_multicast_group(make: Make, sender: socket.socket) -> None:
     source._stop()
     sender.sendto(b"more", (group, twin.port))
     assert other.wait(2)[-1] == (0, b"more")
+
+
+def test_a_group_that_cannot_be_joined_is_named() -> None:
+    with pytest.raises(StreamError, match=r"join the multicast group 239\.1\.1\.1 at 192\.0\.2\.1"):
+        DatagramSource(0, group="239.1.1.1", host="192.0.2.1")
 
 
 def test_large_datagrams_are_dropped(make: Make, sender: socket.socket) -> None:

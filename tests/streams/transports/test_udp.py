@@ -15,7 +15,7 @@ from sapwood.errors import StreamError
 from sapwood.streams import Frame, FrameBatch, Master, Slave
 from sapwood.streams.transports import udp
 
-WAIT_S = 10.0
+WAIT_S = 20.0
 
 
 class Sink(Slave):
@@ -195,15 +195,15 @@ def test_unknown_hosts_are_named() -> None:
         udp.Server(0, False, source="no.such.host.invalid")
 
 
-def test_a_client_lives_on_when_nobody_is_there() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def test_a_client_lives_on_when_nobody_is_there(free_ports) -> None:
+    port = free_ports()
     client, sink, source = udp.Client("127.0.0.1", port, False), Sink(), Master()
     source >> client >> sink
     for _ in range(5):
         source._sendFrame(Frame(b"hello?"))
         source._sendBatch(FrameBatch(b"abcd", [0, 2], 2))
+    assert client.refusal is not None
+    assert isinstance(client.refusal[1], ConnectionRefusedError)
     server, at_server = udp.Server(port, False, host="127.0.0.1"), Sink()
     server >> at_server
     source._sendFrame(Frame(b"there"))
