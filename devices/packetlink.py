@@ -9,7 +9,7 @@ from typing import Any
 
 from sapwood.errors import DeviceError
 from sapwood.streams import disconnect, drain, streamConnect, streamConnectBiDir
-from sapwood.streams.protocols.packetizer import Core, CoreV2
+from sapwood.streams.protocols.packetizer import STOP_S, Core, CoreV2
 from sapwood.streams.transports import rssi, udp
 
 __all__ = ["PacketLink"]
@@ -137,15 +137,16 @@ class PacketLink:
         return drain(self.rssi.application(), deadline) and acknowledged
 
     def _stop(self) -> None:
-        """Close the link and the socket; receivers take what came (for 2 s at most)."""
+        """Close the link and the socket; receivers take what came (for 2 s at most, all together)."""
         socket, self._udp = self._udp, None
         if socket is None:
             return
-        self.rssi._stop()
+        deadline = time.monotonic() + STOP_S
+        self.rssi._stop(deadline)
         socket._stop()
         for ends in self._path(socket):
             disconnect(*ends)
-        self.packetizer._stop()
+        self.packetizer._stop(deadline)
 
     def waitOpen(self, timeout: float, refusedTimeout: float = math.inf) -> None:
         """Wait until the link is open.

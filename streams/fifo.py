@@ -192,17 +192,23 @@ class Fifo(Master, Slave):
         """Wait until everything is sent; False when monotonic time `deadline` (s) came first."""
         return self._queue.wait_idle(deadline)
 
-    def _stop(self) -> None:
-        """Refuse frames, send what is held (for 2 s at most; the rest is dropped), end the thread."""
-        self._queue.close()
-        self._end("stopped", time.monotonic() + _DRAIN_S)
+    def _stop(self, deadline: float | None = None) -> None:
+        """Refuse frames, send what is held, end the thread.
+
+        Parameters
+        ----------
+        deadline
+            Monotonic time (s) at which what is still held is dropped; None for 2 s from now. A sink that
+            holds the thread may add a second to it.
+        """
+        self._end("stopped", time.monotonic() + _DRAIN_S if deadline is None else deadline)
 
     def abort(self) -> None:
         """Refuse frames, drop what is held and end the thread."""
-        self._queue.close()
         self._end("aborted", time.monotonic())
 
     def _end(self, reason: str, deadline: float) -> None:
+        self._queue.close()
         with self._starting:
             worker, self._worker = self._worker, None
         inside = worker is threading.current_thread()
@@ -212,6 +218,6 @@ class Fifo(Master, Slave):
         if lost:
             _log.warning("%d frames that the sinks had not taken are dropped: %s", lost, reason)
         if worker is not None and not inside:
-            worker.join(_JOIN_S)
+            worker.join(max(0.0, deadline + _JOIN_S - time.monotonic()))
             if worker.is_alive():
                 _log.warning("%s ends when the sink that holds it back returns", worker.name)

@@ -32,11 +32,14 @@ from sapwood.streams.protocols.packetizer_v1 import DecoderV1, EncoderV1
 from sapwood.streams.protocols.packetizer_v2 import DecoderV2, EncoderV2
 from sapwood.streams.protocols.rarelog import RareLog
 
-__all__ = ["Application", "Core", "CoreV2", "Transport"]
+__all__ = ["STOP_S", "Application", "Core", "CoreV2", "Transport"]
 
 _log = logging.getLogger("sapwood.packetizer")
 
 _MAX_DEST = 255
+STOP_S = 2.0
+"""What a stop gives all receivers to take what came, s."""
+
 _ANY_SIZE = (1 << 31) & ~7  # of packets, where the transport states no limit
 
 
@@ -188,9 +191,9 @@ class Application(Slave):
         """Go on after a stop."""
         self.queue._start()
 
-    def _stop(self) -> None:
-        """Let the receivers take what came (for 2 s at most)."""
-        self.queue._stop()
+    def _stop(self, deadline: float | None = None) -> None:
+        """Let the receivers take what came, up to monotonic time `deadline` (s); None for 2 s from now."""
+        self.queue._stop(deadline)
 
 
 class _Packetizer:
@@ -361,17 +364,25 @@ class _Packetizer:
         for application in self._made():
             application.queue._start()
 
-    def _stop(self) -> None:
-        """Refuse frames, and let the receivers take what came (each for 2 s at most)."""
+    def _stop(self, deadline: float | None = None) -> None:
+        """Refuse frames, and let the receivers take what came.
+
+        Parameters
+        ----------
+        deadline
+            Monotonic time (s) at which what they have not taken is dropped; None for 2 s from now.
+        """
         self._open = False
+        until = time.monotonic() + STOP_S if deadline is None else deadline
         for application in self._made():
-            application._stop()
+            application._stop(until)
 
     def abort(self) -> None:
         """Refuse frames and drop what the receivers have not taken."""
         self._open = False
+        now = time.monotonic()
         for application in self._made():
-            application.queue.abort()
+            application.queue._end("aborted", now)
 
 
 class Core(_Packetizer):

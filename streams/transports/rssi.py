@@ -223,11 +223,17 @@ class _Link(RssiSettings):
                 acknowledged &= self._news.wait_for(lambda: not self._delivering, left)
         return self._arrived._drain(deadline) and acknowledged
 
-    def _stop(self) -> None:
-        """Have everything acknowledged (for 1 s at most), close the link, hand over what arrived."""
+    def _stop(self, deadline: float | None = None) -> None:
+        """Have everything acknowledged (for 1 s at most), close the link, hand over what arrived.
+
+        Parameters
+        ----------
+        deadline
+            Monotonic time (s) at which what is not handed over is dropped; None for 2 s after the closing.
+        """
         self._wait_acknowledged(time.monotonic() + _DRAIN_S)
         self._end()
-        self._arrived._stop()
+        self._arrived._stop(deadline)
 
     def abort(self) -> None:
         """Close the link at once; what is not acknowledged or handed over is dropped."""

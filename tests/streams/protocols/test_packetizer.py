@@ -342,6 +342,30 @@ def test_a_faulted_recorder_stops_no_registers(tmp_path: Path, new_core: Any) ->
     writer.abort()
 
 
+@pytest.mark.parametrize("how", ["stop", "abort"])
+def test_stuck_receivers_share_the_time_of_a_stop(new_core: Any, how: str) -> None:
+    core, gate, held = new_core(2), threading.Event(), threading.Semaphore(0)
+
+    class Stuck(Slave):
+        def _acceptFrame(self, frame: Frame) -> None:
+            held.release()
+            assert gate.wait(WAIT_S)
+
+    for dest in range(40):
+        core.application(dest) >> Stuck()
+        for packet in packets_of(new_core, 2, bytes(8), dest) * 2:
+            core.transport()._acceptFrame(packet)
+    for _ in range(40):
+        assert held.acquire(timeout=WAIT_S)
+    stopping = threading.Thread(target=core._stop if how == "stop" else core.abort)
+    stopping.start()
+    stopping.join(WAIT_S)  # a second each would be twice that
+    assert not stopping.is_alive()
+    gate.set()
+    flows = [core.application(dest).queue.flow() for dest in range(40)]
+    assert flows == [(2, 1, 0, 1)] * 40
+
+
 def test_who_holds_up_the_link_is_told(
     new_core: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
