@@ -115,7 +115,7 @@ def build_raw(
             )  # fmt: skip
             if limits.reached:
                 break
-    summary.rows = outputs.rows
+    summary.rows, summary.left_out = outputs.rows, outputs.left_out
     summary.files = {name: os.path.getsize(name) for name in outputs.files}
     _report(summary, time.perf_counter() - begin)
     return summary

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from sapwood.errors import SapwoodError
-from sapwood.extras import need
 from sapwood.fileio.lh5 import Array, ArrayOfEqualSizedArrays, Table, WaveformTable
+from sapwood.fileio.raw.dsp import ChainError, compute
 from sapwood.fileio.raw.errors import OutSpecError
-from sapwood.fileio.raw.settings import load_dict
 
 __all__ = ["process_table"]
 
@@ -22,7 +19,10 @@ _KNOWN = ("window", "dsp_config", "dtype_conv", "drop", "compression", "hdf5_set
 
 
 def process_table(
-    table: Any, proc_spec: Mapping[str, Any] | None, db_dict: Mapping[str, Any] | None = None
+    table: Any,
+    proc_spec: Mapping[str, Any] | None,
+    db_dict: Mapping[str, Any] | None = None,
+    tell: Callable[[str], object] = _LOG.warning,
 ) -> Any:
     """Return a table with what `proc_spec` asks for; `table` stays as it is.
 
@@ -37,11 +37,13 @@ def process_table(
         ``compression`` {field: codec}. ``hdf5_settings`` {field: settings}. Fields may be paths.
     db_dict
         For dspeed.
+    tell
+        Called with what is passed over: a field that does not exist, a processing that fails.
 
     Raises
     ------
     OutSpecError
-        When an entry makes no sense. A field that does not exist is passed over with a warning.
+        When an entry makes no sense.
     """
     if not proc_spec or not isinstance(table, Table):
         return table
@@ -51,18 +53,33 @@ def process_table(
             f"proc_spec has unknown entries: {', '.join(sorted(unknown))}", expected=", ".join(_KNOWN)
         )
     result = _shallow(table)
+
+    def known(field: str, entry: str) -> bool:
+        there = field in result
+        if not there:
+            tell(f"proc_spec: {entry} names {field!r}, which is no field of the table")
+        return there
+
     if "window" in proc_spec:
-        _window(result, table, proc_spec["window"])
+        field, samples, name = _parsed_window(proc_spec["window"])
+        if known(field, "window"):
+            result[name] = _window(field, table[field], samples)
+    dropped = proc_spec.get("drop") or ()
     if "dsp_config" in proc_spec:
-        _compute(result, table, proc_spec["dsp_config"], db_dict)
+        try:
+            result.update(compute(table, proc_spec["dsp_config"], db_dict))
+        except ChainError as error:
+            dropped = ()  # what was to be computed of it is missing
+            tell(f"proc_spec: dsp_config adds nothing, and nothing is dropped: {error}")
     for field, dtype in (proc_spec.get("dtype_conv") or {}).items():
-        _convert(result, field, dtype)
-    for field in proc_spec.get("drop") or ():
-        if _known(result, field, "drop"):
+        if known(field, "dtype_conv"):
+            result[field] = _converted(field, result[field], dtype)
+    for field in dropped:
+        if known(field, "drop"):
             del result[field]
     for setting in ("compression", "hdf5_settings"):
         for field, value in (proc_spec.get(setting) or {}).items():
-            if _known(result, field, setting):
+            if known(field, setting):
                 result[field].attrs[setting] = value
     return result
 
@@ -72,39 +89,33 @@ def _shallow(table: Table) -> Any:
     return table.rows(0, len(table))
 
 
-def _known(table: Table, field: str, what: str) -> bool:
-    if field in table:
-        return True
-    _LOG.warning("proc_spec: %s names %r, which is no field of the table", what, field)
-    return False
-
-
-def _window(result: Table, table: Table, window: Any) -> None:
+def _parsed_window(window: Any) -> tuple[str, slice, str]:
+    """Return field, samples and new field."""
     try:
         field, start, stop, name = window
-        samples = slice(None if start is None else int(start), None if stop is None else int(stop))
+        return field, slice(*(None if one is None else int(one) for one in (start, stop))), name
     except (TypeError, ValueError) as error:
         raise OutSpecError(
             "proc_spec: window is wrong", expected="[field, start, stop, new field]", seen=window
         ) from error
-    if not _known(table, field, "window"):
-        return
-    source = table[field]
+
+
+def _window(field: str, source: Any, samples: slice) -> Any:
+    """Return some samples of arrays or waveforms."""
     if isinstance(source, WaveformTable) or (
         isinstance(source, Table) and {"t0", "dt", "values"} <= set(source)
     ):
         t0, dt, values = source["t0"], source["dt"], source["values"]
         first = samples.indices(values.shape[1])[0]
         moved = Array((t0.nda + first * dt.nda).astype(t0.dtype), attrs=_facts(t0))
-        result[name] = Table(
+        return Table(
             {"t0": moved, "dt": Array(dt.nda, attrs=_facts(dt)), "values": _cut(values, samples)},
             len(source),
             _facts(source),
         )
-    elif isinstance(source, ArrayOfEqualSizedArrays):
-        result[name] = _cut(source, samples)
-    else:
-        raise OutSpecError(f"proc_spec: {field!r} has no samples to take a window of")
+    if isinstance(source, ArrayOfEqualSizedArrays):
+        return _cut(source, samples)
+    raise OutSpecError(f"proc_spec: {field!r} has no samples to take a window of")
 
 
 def _cut(values: ArrayOfEqualSizedArrays, samples: slice) -> ArrayOfEqualSizedArrays:
@@ -115,56 +126,13 @@ def _facts(obj: Any) -> dict[str, Any]:
     return {name: value for name, value in obj.attrs.items() if name != "datatype"}
 
 
-def _convert(result: Table, field: str, wanted: Any) -> None:
-    if not _known(result, field, "dtype_conv"):
-        return
+def _converted(field: str, column: Any, wanted: Any) -> Any:
+    """Return a column with values of another type."""
     try:
         dtype = np.dtype(wanted)
     except TypeError as error:
         raise OutSpecError(f"proc_spec: there is no type {wanted!r} for {field!r}") from error
-    column = result[field]
     if not isinstance(column, Array):
         raise OutSpecError(f"proc_spec: {field!r} is no array whose type can be converted")
     with np.errstate(invalid="ignore"):
-        result[field] = type(column)(nda=column.nda.astype(dtype), attrs=_facts(column))
-
-
-def _compute(result: Table, table: Table, config: Any, db_dict: Mapping[str, Any] | None) -> None:
-    """Add the outputs of a processing chain of dspeed."""
-    if isinstance(config, str | os.PathLike):
-        config = load_dict(os.path.expandvars(os.fspath(config)))
-    dspeed, lgdo = need("dspeed", extra="dsp"), need("lgdo", extra="dsp")
-    try:
-        outputs = dspeed.build_dsp(
-            raw_in=_foreign(table, lgdo), dsp_config=dict(config), database=dict(db_dict or {})
-        )
-    except SapwoodError:
-        raise
-    except Exception as error:  # noqa: BLE001  # whatever a chain of processors raises: the rows are kept
-        _LOG.warning("proc_spec: the processing of waveforms failed and is left out: %s", error)
-        return
-    for name, column in outputs.items():
-        if name not in result:
-            values = column.nda
-            new = Array(values) if values.ndim == 1 else ArrayOfEqualSizedArrays(nda=values)
-            new.attrs.update({key: value for key, value in column.attrs.items() if key != "datatype"})
-            result[name] = new
-
-
-def _foreign(table: Table, lgdo: Any) -> Any:
-    """Return a table of LEGEND's package over the same memory; vectors are left out."""
-    columns: dict[str, Any] = {}
-    for name, column in table.items():
-        if isinstance(column, Table) and {"t0", "dt", "values"} <= set(column):
-            columns[name] = lgdo.WaveformTable(
-                t0=column["t0"].nda,
-                t0_units=column["t0"].attrs.get("units"),
-                dt=column["dt"].nda,
-                dt_units=column["dt"].attrs.get("units"),
-                values=column["values"].nda,
-            )
-        elif isinstance(column, ArrayOfEqualSizedArrays):
-            columns[name] = lgdo.ArrayOfEqualSizedArrays(nda=column.nda, attrs=_facts(column))
-        elif isinstance(column, Array):
-            columns[name] = lgdo.Array(column.nda, attrs=_facts(column))
-    return lgdo.Table(columns, size=len(table))
+        return type(column)(nda=column.nda.astype(dtype), attrs=_facts(column))

@@ -31,6 +31,8 @@ class Summary:
         How often a stream lost its place and found it again.
     problems
         Damage, one sentence each with file and offset.
+    left_out
+        What a ``proc_spec`` asks for and could not be done, one sentence each.
     """
 
     packets: int = 0
@@ -41,6 +43,7 @@ class Summary:
     garbage: dict[str, int] = field(default_factory=dict)
     resyncs: int = 0
     problems: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def lossless(self) -> bool:
@@ -52,6 +55,7 @@ class Summary:
         self.packets += other.packets
         self.resyncs += other.resyncs
         self.problems += other.problems
+        self.left_out += other.left_out
         self.files.update(other.files)
         for mine, theirs in ((self.rows, other.rows), (self.garbage, other.garbage)):
             for name, count in theirs.items():
@@ -74,6 +78,7 @@ class Summary:
             yield f"{decoder}: {_packets(count)} could not be decoded"
         if self.resyncs:
             yield f"the stream was searched for the next packet {self.resyncs} times"
+        yield from self.left_out
         yield from self.problems
 
 

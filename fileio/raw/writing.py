@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,6 +20,8 @@ from sapwood.fileio.raw.processing import process_table
 from sapwood.fileio.raw.streams import split_out_stream
 
 __all__ = ["Outputs", "write_to_lh5_and_clear"]
+
+_LOG = logging.getLogger("sapwood.fileio.raw")
 
 
 def write_to_lh5_and_clear(
@@ -61,16 +65,17 @@ def write_buffer(
     file: str,
     group: str,
     db_dict: Mapping[str, Any] | None,
+    tell: Callable[[str], object] = _LOG.warning,
     **keywords: Any,
 ) -> None:
-    """Process the rows of one buffer and write them to `group` of `file`."""
+    """Process the rows of one buffer and write them to `group` of `file`; `tell` what is passed over."""
     rows = buffer.lgdo
     if hasattr(rows, "rows"):
         rows = rows.rows(0, buffer.loc)
     if buffer.proc_spec:
         found = db_dict or {}
         database = found.get(buffer.out_name, found.get(group.strip("/"), found.get(group)))
-        rows = process_table(rows, buffer.proc_spec, database)
+        rows = process_table(rows, buffer.proc_spec, database, tell)
     store.write(rows, buffer.out_name, file, group=group, **keywords)
 
 
@@ -90,6 +95,8 @@ class Outputs:
     ----------
     rows
         ``file:group/name`` -> rows written.
+    left_out
+        What a ``proc_spec`` asks for and could not be done, one sentence each.
     """
 
     def __init__(
@@ -99,6 +106,7 @@ class Outputs:
         db_dict: Mapping[str, Any] | None = None,
     ) -> None:
         self.rows: dict[str, int] = {}
+        self.left_out: list[str] = []
         self._overwrite = overwrite
         self._settings = dict(hdf5_settings or {})
         self._database = db_dict
@@ -136,10 +144,17 @@ class Outputs:
                 continue
             if buffer.out_stream:
                 file, group = split_out_stream(buffer.out_stream)
-                write_buffer(buffer, self._store, self.part_of(file), group, self._database, **self._settings)
+                place = self.part_of(file), group, self._database
+                write_buffer(buffer, self._store, *place, partial(self._tell, buffer), **self._settings)
                 name = f"{file}:{os.path.join(group, buffer.out_name)}"
                 self.rows[name] = self.rows.get(name, 0) + buffer.loc
             buffer.loc = 0
+
+    def _tell(self, buffer: RawBuffer, what: str) -> None:
+        """Note, once, what was not done with the rows of a buffer."""
+        text = f"{buffer.out_name}: {what}"
+        if text not in self.left_out:
+            self.left_out.append(text)
 
     def write_garbage(self, decoder: Any, out_stream: str) -> None:
         """Write the undecodable packets of a decoder to the table ``garbage``."""

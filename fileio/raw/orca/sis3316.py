@@ -69,10 +69,9 @@ class ORSIS3316WaveformDecoder(StruckDecoder):
             return
         head = word_rows(packets, 0, _HEAD).astype(np.int64)
         fits = 4 * (_HEAD + head[:, 2] * head[:, 3]) <= packets.size
-        packets, packet_ids = self.sift(
-            packets, packet_ids, fits & (head[:, 3] >= 3) | (head[:, 2] == 0), WRONG_SIZE
-        )
-        head = head[fits & (head[:, 3] >= 3) | (head[:, 2] == 0)]
+        good = fits & (head[:, 3] >= 3) | (head[:, 2] == 0)
+        packets, packet_ids = self.sift(packets, packet_ids, good, WRONG_SIZE)
+        head = head[good]
         if not len(packets):
             return
         word = head[:, 1]

@@ -378,6 +378,42 @@ def test_rows_are_processed_before_they_are_written(place: Path) -> None:
         build_raw("run.fcio", out_spec=wrong)
 
 
+def processed(outputs: list[str], function: str, arguments: list[Any]) -> dict[str, Any]:
+    """A specification that runs one processor and drops the waveforms."""
+    units = ["ADC"] * len(outputs) if len(outputs) > 1 else "ADC"
+    chain = {"function": function, "module": "dspeed.processors", "args": arguments, "unit": units}
+    proc = {
+        "dsp_config": {"outputs": outputs, "processors": {", ".join(outputs): chain}},
+        "dtype_conv": {f"{outputs[0]}/values": "uint32"},
+        "drop": ["waveform"],
+    }
+    return {"FCEventDecoder": {"geds": {"key_list": ["*"], "out_stream": "p.lh5", "proc_spec": proc}}}
+
+
+def test_outputs_of_processors_become_columns(place: Path) -> None:
+    pytest.importorskip("dspeed", reason="dspeed is not installed")
+    short = "short(shape=len(waveform)//2, period=waveform.period*2, offset=waveform.offset)"
+    summary = build_raw("run.fcio", out_spec=processed(["short"], "presum", ["waveform", 0, 2, short]))
+    assert summary.left_out == []
+    table = lh5.read("geds", "p.lh5")
+    assert "waveform" not in table
+    waves = np.concatenate([made.waves(3, 4, number)[:, 2:] for number in range(20)]).astype(np.uint32)
+    assert table["short"]["values"].nda.dtype == np.uint32
+    np.testing.assert_array_equal(table["short"]["values"].nda, waves[:, ::2] + waves[:, 1::2])
+    assert set(table["short"]["dt"].nda) == {32.0}
+    assert table["short"]["dt"].attrs["units"] == "ns"
+
+
+def test_nothing_is_dropped_when_processors_fail(place: Path) -> None:
+    pytest.importorskip("dspeed", reason="dspeed is not installed")
+    summary = build_raw("run.fcio", out_spec=processed(["short"], "presum", ["no_such_field", 0, 2, "short"]))
+    assert "waveform" in lh5.read("geds", "p.lh5")
+    failed, unknown = summary.left_out
+    assert failed.startswith("geds: proc_spec: dsp_config adds nothing, and nothing is dropped: ")
+    assert unknown == "geds: proc_spec: dtype_conv names 'short/values', which is no field of the table"
+    assert set(summary.left_out) <= set(summary.losses())
+
+
 def test_an_input_is_never_an_output(place: Path) -> None:
     before = (place / "run.fcio").read_bytes()
     (place / "other.fcio").symlink_to("run.fcio")
