@@ -17,10 +17,19 @@ from sapwood.fileio.partfile import complete_file
 from sapwood.fileio.table import FRAMES, Column, ColumnInfo, Table, TableInfo
 from sapwood.streams import FrameBatch
 
-__all__ = ["MARK", "VERSION", "Hdf5ColumnsReader", "recover_columns", "verify_columns"]
+__all__ = [
+    "ABOUT_ROWS",
+    "ABOUT_TABLES",
+    "MARK",
+    "VERSION",
+    "Hdf5ColumnsReader",
+    "recover_columns",
+    "verify_columns",
+]
 
 MARK, VERSION = "sapwood_columns", 1
-_ABOUT_ROWS = ("units", "ragged", "long_name")
+ABOUT_TABLES = ("columns", "NX_class", "signal", "axes")  # attributes of groups that tell the layout
+ABOUT_ROWS = ("units", "ragged", "long_name")  # the same of datasets
 
 
 @dataclass
@@ -117,7 +126,8 @@ class Hdf5ColumnsReader(Reader):
                 raise FileError(
                     f"Rows {first} to {last} of table {table} cannot be read", file=self._path, seen=error
                 ) from error
-            yield Table(table, columns)
+            facts = {key: value for key, value in group.node.attrs.items() if key not in ABOUT_TABLES}
+            yield Table(table, columns, facts)
 
     def _row_bytes(self, group: _Group) -> int:
         """Return the bytes of a row on average."""
@@ -130,9 +140,9 @@ class Hdf5ColumnsReader(Reader):
     def _column(self, group: _Group, name: str, first: int, last: int) -> Column:
         dataset = group.node[name]
         unit = str(dataset.attrs.get("units", ""))
-        facts = {key: value for key, value in dataset.attrs.items() if key not in _ABOUT_ROWS}
+        facts = {key: value for key, value in dataset.attrs.items() if key not in ABOUT_ROWS}
         if name not in group.bounds:
-            return Column(dataset[first:last], unit=unit, attributes=facts)
+            return Column(_plain(dataset[first:last]), unit=unit, attributes=facts)
         bounds: NDArray[np.int64] = group.node[group.bounds[name]][first : last + 1].astype(np.int64)
         size = np.diff(bounds)
         if len(size) and (bounds[0] < 0 or size.min() < 0 or bounds[-1] > len(dataset)):
@@ -142,7 +152,7 @@ class Hdf5ColumnsReader(Reader):
                 expected=f"0 to {len(dataset)}",
                 seen=bounds.tolist()[:8],
             )
-        values = dataset[bounds[0] : bounds[-1]]
+        values = _plain(dataset[bounds[0] : bounds[-1]])
         return Column(values, bounds[:-1] - bounds[0], size, unit=unit, attributes=facts)
 
     def batches(self, *, nbytes: int = CHUNK_BYTES) -> Iterator[FrameBatch]:
@@ -196,7 +206,12 @@ def _info(group: _Group, name: str) -> ColumnInfo:
     if name in group.bounds:
         ends = group.node[group.bounds[name]]
         values = int(ends[group.rows]) if group.rows else 0
-    return ColumnInfo(dataset.dtype, tuple(dataset.shape[1:]), values)
+    return ColumnInfo(_plain(np.empty(0, dataset.dtype)).dtype, tuple(dataset.shape[1:]), values)
+
+
+def _plain(values: NDArray[Any]) -> NDArray[Any]:
+    """Return texts without what h5py notes in their type, which others do not know."""
+    return values.view(values.dtype.str) if values.dtype.kind == "S" else values
 
 
 def verify_columns(path: PathLike) -> Report:
@@ -226,7 +241,7 @@ def _check(reader: Hdf5ColumnsReader) -> Report:
 def recover_columns(path: PathLike, out: PathLike) -> Report:
     """Write all rows up to the first that cannot be read, of each table, to the new file `out`."""
     from sapwood.fileio.conversion import pump
-    from sapwood.fileio.sinks.hdf5 import Hdf5Sink
+    from sapwood.fileio.sinks.hdf5sink import Hdf5Sink
 
     with Hdf5ColumnsReader(path) as reader:
         report = _check(reader)

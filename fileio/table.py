@@ -60,6 +60,13 @@ class Column:
         start = int(self.start[row])
         return self.values[start : start + int(self.size[row])]
 
+    def part(self, first: int, last: int) -> Column:
+        """Return rows `first` to ``last - 1``; nothing is copied."""
+        rows = slice(first, last)
+        if self.start is None or self.size is None:
+            return Column(self.values[rows], unit=self.unit, attributes=self.attributes)
+        return Column(self.values, self.start[rows], self.size[rows], self.unit, self.attributes)
+
     def dense(self) -> NDArray[Any]:
         """Return the values of all rows one after the other; a view where they lie so already."""
         if self.start is None or self.size is None:
@@ -128,6 +135,11 @@ class Table:
         given = {name: self.columns[name].values for name in scalars if name in self.columns}
         return FrameBatch(payload.values, payload.start, payload.size, **given)
 
+    def part(self, first: int, last: int) -> Table:
+        """Return rows `first` to ``last - 1``; nothing is copied."""
+        columns = {name: column.part(first, last) for name, column in self.columns.items()}
+        return Table(self.name, columns, self.attributes)
+
     def __len__(self) -> int:
         for column in self.columns.values():
             return len(column)
@@ -148,6 +160,11 @@ class ColumnInfo:
     shape: tuple[int, ...] = ()
     values: int | None = None
 
+    def empty(self) -> Column:
+        """Return the column without rows."""
+        values, nothing = np.empty((0, *self.shape), self.dtype), np.empty(0, np.int64)
+        return Column(values) if self.values is None else Column(values, nothing, nothing)
+
 
 @dataclass(frozen=True, slots=True)
 class TableInfo:
@@ -164,6 +181,10 @@ class TableInfo:
     rows: int
     columns: Mapping[str, ColumnInfo] = field(default_factory=dict)
     view: bool = False
+
+    def empty(self) -> Table:
+        """Return the table without rows."""
+        return Table(self.name, {name: column.empty() for name, column in self.columns.items()})
 
     @classmethod
     def of_frames(cls, frames: int, payload_bytes: int, *, view: bool = False) -> TableInfo:

@@ -21,7 +21,8 @@ from sapwood.fileio.apx.reader import HITS, ApxReader
 from sapwood.fileio.formats import PathLike
 from sapwood.fileio.partfile import complete_file
 from sapwood.fileio.sinks.ecsv import ecsv_head
-from sapwood.fileio.sinks.fits import FitsSink, text_hdu
+from sapwood.fileio.sinks.fits import FitsSink
+from sapwood.fileio.sinks.fitsheader import text_hdu
 from sapwood.fileio.sinks.rowtext import rows_text
 from sapwood.fileio.table import Column, ColumnInfo, Table, TableInfo
 
@@ -121,7 +122,7 @@ def _write_fits(source: _Source, path: str) -> None:
     try:
         for arrays in source.chunks():
             sink.write(Table(HITS, {name: Column(column) for name, column in arrays.items()}))
-        sink.append(text_hdu(_HEADER_HDU, source.text))
+        sink.add_extension(text_hdu(_HEADER_HDU, source.text))
         sink.close()
     finally:
         sink.abort()

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sapwood.fileio.filelayer import FileLayer
 from sapwood.fileio.recording.libraryfile import LibraryFile
-from sapwood.fileio.sinks.hdf5 import Hdf5Sink
+from sapwood.fileio.sinks.hdf5growing import LiveHdf5Sink
 from sapwood.fileio.table import Table, TableInfo
 from sapwood.streams import FrameBatch
 
@@ -48,7 +48,7 @@ class _Rows:
     """Rows of the table ``frames``."""
 
     def __init__(self, path: str, compression: str) -> None:
-        self._sink = Hdf5Sink(path, [TableInfo.of_frames(0, 0)], compression, live=True)
+        self._sink = LiveHdf5Sink(path, [TableInfo.of_frames(0, 0)], compression)
 
     def write(self, batch: FrameBatch) -> None:
         self._sink.write(Table.from_frames(batch))
@@ -60,4 +60,5 @@ class _Rows:
         self._sink.close()
 
     def forsake(self) -> None:
-        """Nothing happens by itself."""
+        """Never touch the file again."""
+        self._sink.forsake()

@@ -2,99 +2,93 @@
 
 from __future__ import annotations
 
-import os
 import struct
-from typing import Any
+from collections.abc import Sequence
+
+import numpy as np
 
 from sapwood.extras import need
-from sapwood.fileio.formats import Format, PathLike
-from sapwood.fileio.sinks.jsonlines import row_objects
-from sapwood.fileio.table import FRAMES, Table
+from sapwood.fileio.formats import PathLike
+from sapwood.fileio.sinks.facts import fact_text, table_facts
+from sapwood.fileio.sinks.jsonrows import row_objects
+from sapwood.fileio.sinks.plainfile import FileSink
+from sapwood.fileio.sinks.sinkformat import SinkFormat
+from sapwood.fileio.table import FRAMES, Table, TableInfo
 
-__all__ = ["MCAP", "McapFormat", "McapSink"]
+__all__ = ["MCAP", "McapSink"]
 
 _PREFIX = struct.Struct("<HBB")  # flags, error, 0: MCAP has no place for them
 _TIMES = ("time", "timestamp")
 
 
-class McapSink:
+class McapSink(FileSink):
     """Writes frames as messages of topic ``/stream/<channel>``, other tables as JSON on ``/<table>``.
 
     A frame's message is flags (u16), error (u8), 0 (u8), then the payload; the channel's metadata
-    says so. Message times are those of the rows, in ns since 1970 UTC; 0 when not known.
+    says so. Message times are those of the rows, in ns since 1970 UTC; 0 when not known. Units of
+    columns and attributes of the table are metadata of the channel.
+
+    Parameters
+    ----------
+    compression
+        ``none``, ``zstd`` or ``lz4``.
     """
 
-    def __init__(self, path: PathLike) -> None:
-        writer = need("mcap.writer", extra="mcap")
-        self._file = open(path, "wb")  # noqa: SIM115  # closed by close and abort
-        self._writer = writer.Writer(self._file)
+    kinds = "biufeSUMV"
+
+    def __init__(self, path: PathLike, tables: Sequence[TableInfo] = (), compression: str = "none") -> None:
+        library = need("mcap.writer", extra="mcap")
+        kind = library.CompressionType[compression.upper()]
+        super().__init__(path, tables)
+        self._writer = library.Writer(self.file, compression=kind)
         self._writer.start(profile="", library="sapwood")
-        self._topics: dict[str, int] = {}
-        self._schemas: dict[str, int] = {}
+        self._channels: dict[tuple[str, str], int] = {}  # topic and encoding -> number
 
-    def write(self, table: Table) -> None:
-        """Append the rows of `table`."""
+    def append(self, table: Table) -> None:
+        """Add a message a row."""
         if table.name == FRAMES:
-            self._write_frames(table)
+            self._add_frames(table)
         else:
-            self._write_rows(table)
+            self._add_rows(table)
 
-    def _write_frames(self, table: Table) -> None:
+    def _add_frames(self, table: Table) -> None:
         batch = table.to_frames()
-        columns = (batch.channel, batch.flags, batch.error, batch.time)
+        facts = {"prefix": "flags u16, error u8, 0 u8; little-endian", **_facts(table)}
+        payload = np.ascontiguousarray(batch.payload).data
+        columns = (batch.channel, batch.flags, batch.error, batch.time, batch.start, batch.start + batch.size)
         rows = zip(*(column.tolist() for column in columns), strict=True)
-        facts = {"prefix": "flags u16, error u8, 0 u8; little-endian"}
-        for row, (channel, flags, error, time) in enumerate(rows):
-            data = _PREFIX.pack(flags, error, 0) + batch.frame_bytes(row).tobytes()
-            self._add(self._topic(f"/stream/{channel}", "raw", 0, facts), time, data, row)
+        for row, (channel, flags, error, time, begin, end) in enumerate(rows):
+            data = _PREFIX.pack(flags, error, 0) + payload[begin:end]
+            self._add(self._channel(f"/stream/{channel}", "raw", facts), time, data, row)
 
-    def _write_rows(self, table: Table) -> None:
-        if table.name not in self._schemas:
-            self._schemas[table.name] = self._writer.register_schema(
-                name=table.name, encoding="jsonschema", data=b'{"type": "object"}'
-            )
-        units = {name: column.unit for name, column in table.columns.items() if column.unit}
-        topic = self._topic(f"/{table.name}", "json", self._schemas[table.name], units)
+    def _add_rows(self, table: Table) -> None:
+        channel = self._channel(f"/{table.name}", "json", _facts(table), table.name)
         key = next((name for name in _TIMES if name in table.columns and not table[name].ragged), None)
         times = [0] * len(table) if key is None else table[key].values.astype("i8").tolist()
         for row, text in enumerate(row_objects(table)):
-            self._add(topic, times[row], text.encode(), row)
+            self._add(channel, times[row], text, row)
 
-    def _topic(self, name: str, encoding: str, schema: int, facts: dict[str, str]) -> int:
-        if name not in self._topics:
-            self._topics[name] = self._writer.register_channel(
-                topic=name, message_encoding=encoding, schema_id=schema, metadata=facts
-            )
-        return self._topics[name]
+    def _channel(self, topic: str, encoding: str, facts: dict[str, str], schema: str = "") -> int:
+        if (topic, encoding) not in self._channels:
+            kind = 0
+            if schema:
+                kind = self._writer.register_schema(schema, "jsonschema", b'{"type": "object"}')
+            self._channels[topic, encoding] = self._writer.register_channel(topic, encoding, kind, facts)
+        return self._channels[topic, encoding]
 
-    def _add(self, topic: int, time: int, data: bytes, sequence: int) -> None:
+    def _add(self, channel: int, time: int, data: bytes, sequence: int) -> None:
         when = max(time, 0)
-        self._writer.add_message(topic, log_time=when, publish_time=when, data=data, sequence=sequence)
+        self._writer.add_message(channel, when, data, when, sequence)
 
-    def sync(self) -> None:
-        """Hand everything written so far to the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Complete the file."""
+    def finish(self) -> None:
+        """Write the summary."""
         self._writer.finish()
-        self._file.close()
-
-    def abort(self) -> None:
-        """Close the file as it is."""
-        self._file.close()
+        super().finish()
 
 
-class McapFormat(Format):
-    """MCAP files, written only."""
-
-    name = "mcap"
-    endings = (".mcap",)
-
-    def create(self, path: PathLike, **options: Any) -> McapSink:
-        """Begin an MCAP file."""
-        return McapSink(path)
+def _facts(table: Table) -> dict[str, str]:
+    units = {name: column.unit for name, column in table.columns.items() if column.unit}
+    return {**{key: fact_text(value) for key, value in table_facts(table).items()}, **units}
 
 
-MCAP = McapFormat()
+MCAP = SinkFormat("mcap", (".mcap",), McapSink, ("none", "zstd", "lz4"))

@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from sapwood.errors import FileError
-from sapwood.fileio.table import TableInfo
-
-__all__ = ["Layout", "Member", "directory"]
+__all__ = ["Member", "directory"]
 
 _VERSION = 45  # of the zip format: sizes of 64 bits
+_UTF8 = 1 << 11  # flag: the name is UTF-8
 _DOS_DATE = (1 << 5) | 1  # 1 January 1980: the same rows give the same file
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
@@ -52,41 +50,15 @@ class Member:
     def local_header(self) -> bytes:
         """Return what stands before the data, with the checksum so far."""
         extra = _LOCAL_EXTRA.pack(1, 16, self.nbytes, self.nbytes)
-        fixed = (_VERSION, 0, 0, 0, _DOS_DATE, self.crc, _FULL32, _FULL32, len(self.name), len(extra))
+        fixed = (_VERSION, _UTF8, 0, 0, _DOS_DATE, self.crc, _FULL32, _FULL32, len(self.name), len(extra))
         return _LOCAL.pack(b"PK\3\4", *fixed) + self.name + extra
 
     def central_header(self) -> bytes:
         """Return the entry of the central directory."""
         extra = _CENTRAL_EXTRA.pack(1, 24, self.nbytes, self.nbytes, self.begin)
-        fixed = (_VERSION, _VERSION, 0, 0, 0, _DOS_DATE, self.crc, _FULL32, _FULL32)
+        fixed = (_VERSION, _VERSION, _UTF8, 0, 0, _DOS_DATE, self.crc, _FULL32, _FULL32)
         rest = (len(self.name), len(extra), 0, 0, 0, 0, _FULL32)
         return _CENTRAL.pack(b"PK\1\2", *fixed, *rest) + self.name + extra
-
-
-class Layout:
-    """The arrays that one table becomes."""
-
-    def __init__(self, table: TableInfo) -> None:
-        self.table = table
-        ragged = [name for name, column in table.columns.items() if column.values is not None]
-        self.bounds = {name: "offset" if len(ragged) == 1 else f"{name}_offset" for name in ragged}
-        self.members: dict[str, Member] = {}
-        self.values = dict.fromkeys(ragged, 0)  # of each ragged column so far
-
-    def place(self, begin: int, prefix: str) -> int:
-        """Give every array its place from byte `begin` on; return where they end."""
-        for name, column in self.table.columns.items():
-            rows = self.table.rows
-            arrays = {name: (column.dtype, (rows, *column.shape))}
-            if column.values is not None:
-                bounds = {self.bounds[name]: (np.dtype(np.int64), (rows + 1,))}
-                arrays = {**bounds, name: (column.dtype, (column.values, *column.shape))}
-            for key, (dtype, shape) in arrays.items():
-                if key in self.members:
-                    raise FileError(f"Two arrays of table {self.table.name} are called {key}")
-                member = self.members[key] = Member(prefix + key, dtype, shape, begin)
-                begin = member.end
-        return begin
 
 
 def directory(members: Sequence[Member], begin: int) -> bytes:

@@ -2,92 +2,68 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sapwood.errors import FileError
 from sapwood.extras import need
-from sapwood.fileio.formats import Format, PathLike
-from sapwood.fileio.table import Column, Table
+from sapwood.fileio.formats import PathLike
+from sapwood.fileio.sinks.base import TableSink
+from sapwood.fileio.sinks.rootbranches import branch, branch_name, branch_type
+from sapwood.fileio.sinks.sinkformat import SinkFormat
+from sapwood.fileio.table import Column, Table, TableInfo
 
-__all__ = ["ROOT", "RootFormat", "RootSink"]
+__all__ = ["ROOT", "RootSink"]
+
+_LEVELS = {"zstd": 1, "lz4": 1, "zlib": 1, "lzma": 1}
 
 
-class RootSink:
-    """Writes tables as trees of their names (``/`` becomes ``_``); ragged columns as jagged branches.
+class RootSink(TableSink):
+    """Writes tables as trees, columns as branches; ``/`` in names becomes ``_``.
 
-    A jagged branch ``x`` comes with its counter ``nx``; tables may be written in turn.
+    Ragged columns become jagged branches: ``x`` comes with its counter ``nx``. A tree has a basket a
+    branch and chunk.
+
+    Parameters
+    ----------
+    compression
+        ``none``, or ``zstd``, ``lz4``, ``zlib``, ``lzma`` at level 1.
     """
 
-    def __init__(self, path: PathLike) -> None:
-        self._path = os.fspath(path)
-        self._file = need("uproot", extra="root").recreate(self._path)
+    def __init__(self, path: PathLike, tables: Sequence[TableInfo] = (), compression: str = "none") -> None:
+        uproot = need("uproot", extra="root")
+        super().__init__(path, tables)
+        kind = None if compression == "none" else getattr(uproot, compression.upper())(_LEVELS[compression])
+        self._file = uproot.recreate(self.path, compression=kind)
         self._trees: dict[str, Any] = {}
 
-    def write(self, table: Table) -> None:
-        """Append the rows of `table`.
+    def check(self, name: str, column: Column) -> None:
+        """Raise `FileError` for a column that no branch can hold."""
+        super().check(name, column)
+        if column.values.dtype.kind in "SU" and (column.ragged or column.values.ndim > 1):
+            raise self.refusal(f"Column {name} cannot be written", "one text a row", "several")
 
-        Raises
-        ------
-        FileError
-            When a column is of a kind that trees cannot hold.
-        """
-        name = table.name.replace("/", "_")
-        branches = {key: _branch(column) for key, column in table.columns.items()}
-        try:
-            if name not in self._trees:
-                types = {key: _type(column) for key, column in table.columns.items()}
-                self._trees[name] = self._file.mktree(name, types, title=table.name)
-            if len(table):
-                self._trees[name].extend(branches)
-        except (TypeError, ValueError) as error:
-            raise FileError(
-                f"Table {table.name} cannot be written as a tree", file=self._path, seen=error
-            ) from error
+    def begin(self, table: Table) -> None:
+        """Make the tree."""
+        names = [branch_name(name) for name in table.columns]
+        names += [f"n{branch_name(name)}" for name, column in table.columns.items() if column.ragged]
+        if len(set(names)) < len(names):
+            raise self.refusal(f"Two branches of table {table.name} have one name", None, names)
+        tree = branch_name(table.name)
+        if tree in self._file:
+            raise self.refusal(f"Two trees are called {tree}", None, table.name)
+        with self.refusing(table, TypeError, ValueError, NotImplementedError):
+            types = {branch_name(name): branch_type(column) for name, column in table.columns.items()}
+            self._trees[table.name] = self._file.mktree(tree, types, title=table.name)
 
-    def sync(self) -> None:
-        """Do nothing: uproot writes at once, and `convert` syncs the complete file."""
+    def append(self, table: Table) -> None:
+        """Write a basket a branch."""
+        with self.refusing(table, TypeError, ValueError):
+            arrays = {branch_name(name): branch(column) for name, column in table.columns.items()}
+            self._trees[table.name].extend(arrays)
 
-    def close(self) -> None:
-        """Complete the file."""
-        self._file.close()
-
-    def abort(self) -> None:
+    def release(self) -> None:
         """Close the file as it is."""
         self._file.close()
 
 
-def _type(column: Column) -> Any:
-    item = np.dtype((column.values.dtype.newbyteorder("="), column.values.shape[1:]))
-    if column.size is None:
-        return item
-    return f"var * {column.values.dtype.name}"
-
-
-def _branch(column: Column) -> NDArray[Any] | Any:
-    values = column.dense()
-    if column.size is None:
-        return np.ascontiguousarray(values, values.dtype.newbyteorder("="))
-    awkward = need("awkward", extra="root")
-    bounds = np.zeros(len(column) + 1, np.int64)
-    np.cumsum(column.size, out=bounds[1:])
-    contents = awkward.contents
-    layout = contents.ListOffsetArray(awkward.index.Index64(bounds), contents.NumpyArray(values))
-    return awkward.Array(layout)
-
-
-class RootFormat(Format):
-    """ROOT files, written only."""
-
-    name = "root"
-    endings = (".root",)
-
-    def create(self, path: PathLike, **options: Any) -> RootSink:
-        """Begin a ROOT file."""
-        return RootSink(path)
-
-
-ROOT = RootFormat()
+ROOT = SinkFormat("root", (".root",), RootSink, ("none", *_LEVELS))

@@ -166,22 +166,13 @@ def test_json_lines(tmp_path: Path) -> None:
 def test_root_trees(tmp_path: Path) -> None:
     import uproot
 
-    info = announced(5)[0]
-    sink = fileio.create(tmp_path / "a.root", tables=[info])
-    for table in (hits(0, 3), hits(3, 2)):
-        columns = {name: column for name, column in table.columns.items() if name != "name"}
-        sink.write(Table(table.name, columns))
-    sink.close()
-    with uproot.open(tmp_path / "a.root") as file:
+    with uproot.open(written(tmp_path / "a.root")) as file:
         tree = file["det_hits"]
         assert tree["energy"].array(library="np").tolist() == [0, 0.5, 1, 1.5, 2]
         assert tree["trace"].array(library="np")[3].tolist() == [0, 1, 2, 3]
+        assert tree["name"].array().tolist() == [f"chänn{n}" for n in range(5)]
         assert tree["raw"].array().tolist() == [[], [0], [1, 2], [], [0]]
         assert tree["peaks"].array().tolist() == [[], [0.0], [0.25, 0.5], [], [0.0]]
-    sink = fileio.create(tmp_path / "b.root")
-    with pytest.raises(FileError, match="cannot be written as a tree"):
-        sink.write(hits())
-    sink.abort()
 
 
 def test_frames_as_mcap(recording: Path, tmp_path: Path) -> None:
@@ -204,7 +195,7 @@ def test_rows_as_mcap(tmp_path: Path) -> None:
     assert [message.log_time for _, _, message in found] == [0, 10, 20, 30, 40]
     assert json.loads(found[2][2].data)["raw"] == "0102"
     assert found[0][1].topic == "/det/hits"
-    assert found[0][1].metadata == {"time": "ns", "energy": "keV"}
+    assert found[0][1].metadata == {"time": "ns", "energy": "keV", "run": "7"}
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "lzf"])
