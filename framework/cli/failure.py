@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,18 @@ from typing import IO, Any
 
 import click
 
+from sapwood.cli.signals import Terminated, terminable
 from sapwood.errors import FileError, SapwoodError
 
-__all__ = ["Damaged", "FailingGroup", "Failure", "Interrupted", "Unreadable", "one_line", "unreadable"]
+__all__ = [
+    "Damaged",
+    "FailingGroup",
+    "Failure",
+    "Unreadable",
+    "interruption",
+    "one_line",
+    "unreadable",
+]
 
 
 class Failure(click.ClickException):
@@ -43,7 +53,29 @@ class Unreadable(Failure):
 class Interrupted(Failure):
     """Ctrl-C ended the command; the code is the one that shells expect."""
 
-    exit_code = 130
+    exit_code = 128 + signal.SIGINT
+
+
+class Stopped(Interrupted):
+    """SIGTERM ended the command."""
+
+    exit_code = 128 + signal.SIGTERM
+
+
+def interruption(by: BaseException, left: str = "") -> Interrupted:
+    """Return how a command ends that a signal ends.
+
+    Parameters
+    ----------
+    by
+        What the signal raised: `KeyboardInterrupt` or `Terminated`.
+    left
+        What is not there because of it.
+    """
+    behind = left and f": {left}"
+    return (
+        Stopped(f"Terminated{behind}") if isinstance(by, Terminated) else Interrupted(f"Interrupted{behind}")
+    )
 
 
 def one_line(text: object) -> str:
@@ -53,16 +85,19 @@ def one_line(text: object) -> str:
 
 
 class FailingGroup(click.Group):
-    """A group whose commands may raise `SapwoodError` and `OSError`: they end as a `Failure`."""
+    """A group whose commands may raise `SapwoodError`, `OSError` and what signals raise: a `Failure`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands, in the order they were added."""
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command line."""
+        """Run the command line; Ctrl-C and SIGTERM end it in good order."""
         try:
-            return super().invoke(ctx)
+            with terminable():
+                return super().invoke(ctx)
+        except (KeyboardInterrupt, Terminated) as stop:
+            raise interruption(stop) from None
         except BrokenPipeError:
             # The reader of our output has gone (`sapwood file dump x | head`): nothing more to say.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

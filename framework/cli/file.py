@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from sapwood.cli.dumping import print_record, print_row, record_facts, records, rows
-from sapwood.cli.failure import Damaged, Failure, Interrupted, Unreadable, one_line, unreadable
+from sapwood.cli.failure import Damaged, Failure, Unreadable, interruption, one_line, unreadable
 from sapwood.cli.filefacts import print_info, print_report
 from sapwood.cli.output import console, human_bytes, human_count, json_line, json_option, print_json
-from sapwood.cli.signals import noted_interrupt
+from sapwood.cli.signals import Terminated, noted_interrupt
 from sapwood.errors import FileError
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def convert(src: str, dst: str, as_json: bool, **options: Any) -> None:
     """Write the recording SRC as DST; the ending of DST says in which format.
 
     DST appears under its name when it is complete. A damaged SRC gives what is whole in it, and exit
-    code 3. Ctrl-C leaves no DST, and exit code 130.
+    code 3. Ctrl-C and SIGTERM leave no DST, and exit codes 130 and 143.
     """
     from sapwood.errors import FormatError
     from sapwood.fileio.registry import by_ending
@@ -299,8 +299,8 @@ def _convert(
 
             try:
                 return convert_file(src, dst, name, progress, **writing, **reading)
-            except KeyboardInterrupt:
-                raise Interrupted(f"Interrupted: {dst} was not written") from None
+            except (KeyboardInterrupt, Terminated) as stop:
+                raise interruption(stop, f"{dst} was not written") from None
 
     try:
         return attempt(given), ()

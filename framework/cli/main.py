@@ -29,7 +29,7 @@ __all__ = ["cli", "main"]
     cls=FailingGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 damaged or recovered with loss, 4 unreadable, "
-    "130 interrupted.",
+    "130 interrupted, 143 terminated.",
 )
 @click.version_option(__version__, prog_name="sapwood")
 @click.option("--debug", is_flag=True, help="Log everything to stderr; show where a failure came from.")

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sapwood.cli.failure import Damaged, Failure, Interrupted, Unreadable, one_line
+from sapwood.cli.failure import Damaged, Failure, Unreadable, interruption, one_line
 from sapwood.cli.output import console, human_bytes, human_count, json_option, print_json
-from sapwood.cli.signals import noted_interrupt
+from sapwood.cli.signals import Terminated, noted_interrupt
 
 if TYPE_CHECKING:
     from sapwood.fileio.raw.executors import Executor
@@ -102,8 +102,8 @@ def build(inputs: tuple[str, ...], as_json: bool, **options: Any) -> None:
                 if not as_json:
                     _tell(outcome, among=len(jobs))
                 check()
-    except KeyboardInterrupt:
-        raise Interrupted("Interrupted: what was not complete was not written") from None
+    except (KeyboardInterrupt, Terminated) as stop:
+        raise interruption(stop, "what was not complete was not written") from None
     if as_json:
         print_json([dataclasses.asdict(outcome) for outcome in outcomes])
     _conclude(outcomes)

@@ -5,13 +5,10 @@ from __future__ import annotations
 import code
 import contextlib
 import importlib
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -48,15 +45,13 @@ def shell(
         echo 'print(root.LocalTime.get())' | sapwood shell lab.py:Lab
     """
     _refuse_mixed(context, _REMOTE if target is not None else _LOCAL, target)
-    with _terminated():
-        if target is None:
-            with connect(server, token, timeout) as client:
-                _run(
-                    {"client": client, "root": client.root},
-                    f"client: {client.address}, root: {client.root.name}",
-                )
-        else:
-            _run_local(target, config, data_dir)
+    if target is None:
+        with connect(server, token, timeout) as client:
+            _run(
+                {"client": client, "root": client.root}, f"client: {client.address}, root: {client.root.name}"
+            )
+    else:
+        _run_local(target, config, data_dir)
 
 
 def _refuse_mixed(context: click.Context, options: Sequence[str], target: str | None) -> None:
@@ -76,23 +71,6 @@ def _run_local(target: str, config: Path | None, data_dir: Path) -> None:
     with root:
         load_config(root, config)
         _run({"root": root}, f"root: {root.name}, data in {root.dataDir}")
-
-
-@contextmanager
-def _terminated() -> Iterator[None]:
-    """Let SIGTERM end the block as ``exit()`` does, so that the tree is stopped."""
-
-    def end(number: int, _frame: object) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _run(names: Mapping[str, Any], what: str) -> None:

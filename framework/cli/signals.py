@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["StopRequest", "noted_interrupt", "stop_request"]
+__all__ = ["StopRequest", "Terminated", "noted_interrupt", "stop_request", "terminable"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 CHECK_S = 0.05  # how often a condition is looked at
@@ -95,28 +95,57 @@ def stop_request() -> Iterator[StopRequest]:
         request.close()
 
 
+class Terminated(SystemExit):
+    """SIGTERM came; a process that it ends has the exit code that shells expect."""
+
+    def __init__(self) -> None:
+        super().__init__(128 + signal.SIGTERM)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM raise `Terminated` in the block: trees are stopped, half files removed.
+
+    A second one ends the process at once.
+    """
+    with _raising(signal.SIGTERM):
+        yield
+
+
 @contextmanager
 def noted_interrupt() -> Iterator[Callable[[], None]]:
-    """Let Ctrl-C raise `KeyboardInterrupt` at once, and give what raises it if that was lost.
+    """Let Ctrl-C and SIGTERM raise at once, and give what raises the same again if that was lost.
 
     The interpreter drops an exception that comes while it runs a callback of the garbage collector.
     """
-    noted = False
+    with _raising(signal.SIGINT) as interrupted, _raising(signal.SIGTERM) as terminated:
+
+        def check() -> None:
+            for noted in (*interrupted, *terminated):
+                raise noted
+
+        yield check
+
+
+@contextmanager
+def _raising(number: signal.Signals) -> Iterator[list[BaseException]]:
+    """Let a signal raise what it stands for, and give the list of those that came.
+
+    Outside the main thread, where signals cannot be caught, nothing happens.
+    """
+    came: list[BaseException] = []
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
-        nonlocal noted
-        noted = True
-        raise KeyboardInterrupt
-
-    def check() -> None:
-        if noted:
-            raise KeyboardInterrupt
+        came.append(KeyboardInterrupt() if number == signal.SIGINT else Terminated())
+        if number == signal.SIGTERM:
+            signal.signal(number, signal.SIG_DFL)
+        raise came[-1]
 
     if threading.current_thread() is not threading.main_thread():
-        yield check
+        yield came
         return
-    before = signal.signal(signal.SIGINT, on_signal)
+    before = signal.signal(number, on_signal)
     try:
-        yield check
+        yield came
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
