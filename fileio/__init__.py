@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sapwood.fileio.icf.reader import RawObjectReaderBase
     from sapwood.fileio.icf.typed import DataReader
     from sapwood.fileio.icf.writer import RawObjectWriterBase
+    from sapwood.fileio.pymodaq.saver import H5SaverLowLevel
     from sapwood.fileio.recorder import Recorder
     from sapwood.fileio.recording.channelwriter import ChannelWriter
     from sapwood.fileio.registry import create, detect, find, open, recover, register, verify
@@ -47,6 +48,7 @@ __all__ = [
     "FileReader",
     "FileReaderException",
     "Format",
+    "H5SaverLowLevel",
     "RawObjectReaderBase",
     "RawObjectWriterBase",
     "Reader",
@@ -88,6 +90,7 @@ _HOMES = {
     "sapwood.fileio.icf.reader": ("RawObjectReaderBase",),
     "sapwood.fileio.icf.typed": ("DataReader",),
     "sapwood.fileio.icf.writer": ("RawObjectWriterBase",),
+    "sapwood.fileio.pymodaq.saver": ("H5SaverLowLevel",),
     "sapwood.fileio.recorder": ("Recorder",),
     "sapwood.fileio.recording.channelwriter": ("ChannelWriter",),
     "sapwood.fileio.registry": ("create", "detect", "find", "open", "recover", "register", "verify"),

@@ -1,11 +1,13 @@
-"""HDF5 for the formats built on it: the library when needed, and a first look at a file."""
+"""HDF5 for the formats built on it: the library when needed, safe closing, a first look at a file."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import platform
+import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import ModuleType
@@ -17,7 +19,19 @@ from sapwood.extras import need
 if TYPE_CHECKING:
     from sapwood.fileio.formats import PathLike
 
-__all__ = ["SIGNATURE", "Glance", "glance", "h5py", "open_h5", "register_filters"]
+__all__ = [
+    "SIGNATURE",
+    "Glance",
+    "close_written",
+    "forsake",
+    "glance",
+    "h5py",
+    "is_forsaken",
+    "open_h5",
+    "refusal",
+    "refusal_told",
+    "register_filters",
+]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _FILTERS = (None, "gzip", "lzf", "szip", *range(10))  # of h5py itself; True is 1
@@ -88,6 +102,84 @@ def _new(path: str, mode: str) -> bool:
     if mode == "a":
         return not os.path.exists(path)
     return mode in ("w", "w-", "x")
+
+
+_ERRNO = re.compile(r"errno = (\d+)")
+_forsaken: list[Any] = []  # files that nobody may close
+
+
+def refusal(error: BaseException) -> OSError | None:
+    """Return the error of the system that the library tells of; None when it tells of another."""
+    found = _ERRNO.search(str(error))
+    if found is None:
+        return None
+    number = int(found[1])
+    cause = OSError(number, os.strerror(number))
+    cause.__cause__ = error
+    return cause
+
+
+@contextlib.contextmanager
+def refusal_told(path: PathLike, file: Any = None) -> Iterator[None]:
+    """Turn what the library raises where the disk refuses into an error that says so in few words.
+
+    Parameters
+    ----------
+    file
+        The `h5py.File`, if it is to be forsaken then.
+
+    Raises
+    ------
+    FileError
+        Caused by the error of the system.
+    """
+    try:
+        yield
+    except FileError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:  # the library takes any of these
+        cause = refusal(error)
+        if cause is None:
+            raise
+        forsake(file)
+        raise FileError("The file could not be written", file=path, seen=cause.strerror) from cause
+
+
+def is_forsaken(file: Any) -> bool:
+    """Tell whether `forsake` was called for this `h5py.File`."""
+    return any(file is one for one in _forsaken)
+
+
+def close_written(file: Any) -> None:
+    """Close an `h5py.File` that was written to; one that is closed, or forsaken, is left alone.
+
+    Raises
+    ------
+    FileError
+        When the disk does not take what was left to write. The file is forsaken then.
+    """
+    if not file or is_forsaken(file):
+        return
+    try:
+        with refusal_told(file.filename):
+            file.flush()
+    except BaseException:
+        forsake(file)
+        raise
+    file.close()
+
+
+def forsake(file: Any) -> None:
+    """Keep an `h5py.File` and its objects open until the program ends, whatever becomes of them.
+
+    The library crashes, then or later, where it closes something that it could not write.
+    """
+    if not file or is_forsaken(file):  # None, closed
+        return
+    _forsaken.append(file)
+    library = h5py()
+    for each in (file.id, *library.h5f.get_obj_ids(file.id)):
+        library.h5i.inc_ref(each)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ def complete_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
         with contextlib.suppress(OSError):
             os.unlink(part)
         if isinstance(error, OSError) and not isinstance(error, FileError):
-            raise FileError(f"Failed to write file: {name}", seen=error.strerror or str(error)) from error
+            seen = os.strerror(error.errno) if error.errno else str(error)  # libraries add much text
+            raise FileError(f"Failed to write file: {name}", seen=seen) from error
         raise
 
 

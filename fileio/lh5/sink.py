@@ -10,7 +10,7 @@ import numpy as np
 
 from sapwood.errors import FileError
 from sapwood.fileio.formats import PathLike
-from sapwood.fileio.hdf5 import open_h5
+from sapwood.fileio.hdf5 import close_written, open_h5
 from sapwood.fileio.lh5.columns import from_table
 from sapwood.fileio.lh5.nodes import full_name
 from sapwood.fileio.lh5.writing import ObjectWriter
@@ -80,7 +80,7 @@ class Lh5Sink:
     def abort(self) -> None:
         """Close the file as it is."""
         self._writer = None
-        self._file.close()
+        close_written(self._file)
 
 
 def _empty(info: ColumnInfo) -> Column:

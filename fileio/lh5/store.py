@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from sapwood.errors import SapwoodError
 from sapwood.fileio.formats import PathLike
-from sapwood.fileio.hdf5 import h5py, open_h5
+from sapwood.fileio.hdf5 import close_written, forsake, h5py, open_h5, refusal, refusal_told
 from sapwood.fileio.lh5 import views
 from sapwood.fileio.lh5.buffers import fill
 from sapwood.fileio.lh5.errors import LH5EncodeError
@@ -54,9 +54,10 @@ class _Open:
     def close(self) -> None:
         try:
             if self.writer is not None and self.file:
-                self.writer.flush()
+                with refusal_told(self.file.filename):
+                    self.writer.flush()
         finally:
-            self.file.close()
+            close_written(self.file)
 
 
 def _close_all(files: dict[str, _Open]) -> None:
@@ -161,12 +162,15 @@ class LH5Store:
         except SapwoodError:
             raise
         except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+            cause = refusal(error) or error
             raise LH5EncodeError(
-                "The file refuses what was written", file=file.filename if file else lh5_file, seen=str(error)
-            ) from error
+                "The file refuses what was written",
+                file=file.filename if file else lh5_file,
+                seen=getattr(cause, "strerror", None) or str(cause),
+            ) from cause
         finally:
             if not given and not self.keep_open:
-                file.close()
+                close_written(file)
 
     def write(
         self,
@@ -399,8 +403,10 @@ class LH5Store:
             one.close()
 
     def forsake(self) -> None:
-        """Do nothing with the files any more, also not when the interpreter ends: their disk hangs."""
+        """Do nothing with the files any more, also not when the interpreter ends: their disk fails."""
         self._finalizer.detach()
+        for one in self._files.values():
+            forsake(one.file)
 
     def __enter__(self) -> Self:
         return self

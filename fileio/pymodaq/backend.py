@@ -259,6 +259,7 @@ class H5Backend(H5File):
                                 hint="The name is taken, empty or holds a slash.")  # fmt: skip
             path = f"{parent.path.rstrip('/')}/{name}"
             dataset = self.shared.handle.create_dataset(path, **options)
+            self.shared.keep(path, dataset)
             entry = index.add(parent, name, "StringARRAY" if subdtype else kind)
             self._describe(dataset, kind, title, subdtype)
             for key, value in {"CLASS": kind, "TITLE": title, "subdtype": subdtype}.items():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.errors import FileError
-from sapwood.fileio.hdf5 import h5py
+from sapwood.fileio.hdf5 import h5py, refusal
 
 __all__ = ["PointWriter"]
 
@@ -31,6 +31,7 @@ class PointWriter:
         self.node = node
         self._h5 = node.node
         self._id = self._h5.id
+        self._shared = node.backend.shared
         self.shape: tuple[int, ...] = tuple(self._h5.shape)
         self.record = self.shape[scan_dims:]
         self.dtype: np.dtype[Any] = self._h5.dtype
@@ -54,9 +55,13 @@ class PointWriter:
             The disk refuses.
         """
         self._space.select_hyperslab((*indexes, *self._tail), self._count)
+        self._shared.keep(self.node.path, self._h5)
         try:
             self._id.write(self._memory, self._space, np.ascontiguousarray(array, self.dtype), self._type)
         except OSError as error:
+            cause = refusal(error) or error
             raise FileError(
-                "Failed to write a point of a scan", file=self._h5.file.filename, seen=str(error)
-            ) from error
+                "Failed to write a point of a scan",
+                file=self._h5.file.filename,
+                seen=cause.strerror or str(cause),
+            ) from cause

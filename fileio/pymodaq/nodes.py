@@ -209,7 +209,9 @@ class CARRAY(Node):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         with self.writing():
-            self.node[key] = value
+            array = self.node
+            self.backend.shared.keep(self.path, array)
+            array[key] = value
 
 
 class EARRAY(CARRAY):

@@ -64,13 +64,14 @@ class _Rows:
         try:
             self.dataset.id.set_extent((begin + count, *record))
             write(begin)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # raised again, as few words
             self.dataset.id.set_extent((begin, *record))
+            cause = hdf5.refusal(error) or error
             raise FileError(
                 f"Rows could not be written to {self.dataset.name}",
                 file=self.dataset.file.filename,
-                seen=str(error),
-            ) from error
+                seen=getattr(cause, "strerror", None) or str(cause),
+            ) from cause
         self.stored = begin + count
         self.grew = True
 

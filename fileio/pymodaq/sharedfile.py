@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sapwood.errors import FileError
+from sapwood.fileio import hdf5
 from sapwood.fileio.pymodaq import nexus
 from sapwood.fileio.pymodaq.codec import encode
 from sapwood.fileio.pymodaq.errors import NodeError, SwmrError
@@ -97,6 +98,7 @@ class SharedFile:
         self.plots: set[str] = set()  # groups whose NeXus attributes must be made anew
         self._described: set[str] = set()
         self._rows: dict[str, FixedRows | RaggedRows] = {}
+        self._written: dict[str, Any] = {}  # arrays that may hold back values until the next flush
         self.changed = writable
         self._failure: Exception | None = None
         self._users = 1
@@ -141,7 +143,7 @@ class SharedFile:
         FileError
             When the disk refused what was written before.
         """
-        with self.lock:
+        with self.lock, hdf5.refusal_told(self.path):
             self.check_writable()
             self.changed = True
             yield self.index
@@ -153,8 +155,17 @@ class SharedFile:
         if not self.writable:
             raise NodeError("The file was opened for reading", file=self.path)
         if self._failure is not None:
-            raise FileError("The file could not be written", file=self.path,
-                            seen=str(self._failure)) from self._failure  # fmt: skip
+            seen = getattr(self._failure, "seen", None) or self._failure
+            raise FileError("The file could not be written", file=self.path, seen=seen) from self._failure
+        if hdf5.is_forsaken(self.handle):
+            raise FileError("The file could not be written, what was flushed before is in it", file=self.path)
+
+    def keep(self, path: str, dataset: Any) -> None:
+        """Keep an array that was written open until the next flush; the lock is held.
+
+        The library hides from us that the disk refuses what it writes while it closes an array.
+        """
+        self._written[path] = dataset
 
     def rows(self, path: str, node: Callable[[], Any]) -> FixedRows | RaggedRows:
         """Return the rows on their way to an array, which `node` gives; the lock is held."""
@@ -172,7 +183,7 @@ class SharedFile:
 
     def commit(self, path: str | None = None) -> None:
         """Write the rows on their way to one array, or to all."""
-        if not self.writable:
+        if not self.writable or hdf5.is_forsaken(self.handle):
             return
         with self.lock:
             for name in list(self._rows) if path is None else [path]:
@@ -190,8 +201,8 @@ class SharedFile:
 
         `structure`: also where SWMR is active, bring attributes up to date.
         """
-        with self.lock:
-            if not (self.writable and self.handle):
+        with self.lock, hdf5.refusal_told(self.path):
+            if not (self.writable and self.handle) or hdf5.is_forsaken(self.handle):
                 return
             self.changed = False
             self.commit()
@@ -218,12 +229,19 @@ class SharedFile:
         self.handle.id.set_mdc_config(config)
 
     def _flush_metadata(self) -> None:
-        if not self.swmr_active:
-            self._evict(True)
+        """Flush; when the disk refuses once, the library must never try it again."""
+        live = self.swmr_active
+        try:
+            if not live:
+                self._evict(True)
             self.handle.flush()
+        except BaseException:
+            self._drop_rows(self._rows)
+            hdf5.forsake(self.handle)
+            raise
+        self._written.clear()
+        if not live:
             self._evict(False)
-        else:
-            self.handle.flush()
 
     def flush_if_changed(self) -> None:
         """Do the timed flush; a failure is kept and raised at the next change."""
@@ -253,7 +271,7 @@ class SharedFile:
         with self.lock:
             self.commit()
             grown = [path for path, rows in self._rows.items() if rows.grew]
-            self.handle.close()
+            hdf5.close_written(self.handle)
             self.attach(open_for_writing(self.path, swmr=True))
             self.handle.attrs["swmr_active"] = False
             for path in grown:
@@ -298,11 +316,12 @@ class SharedFile:
         self._wake.set()
 
     def forsake(self) -> None:
-        """Never touch the file again, whose disk failed; the caller keeps the handle from collection."""
+        """Never touch the file again, whose disk failed."""
         with _LOCK:
             self.closing.set()
             if _open.get(self.key) is self:
                 del _open[self.key]
+        hdf5.forsake(self.handle)
         self.closed.set()
         self._wake.set()
 
@@ -338,7 +357,7 @@ class SharedFile:
         finally:
             self._drop_rows(self._rows)
             if self.handle:
-                self.handle.close()
+                hdf5.close_written(self.handle) if self.writable else self.handle.close()
 
     def _settle(self) -> None:
         """End SWMR mode before closing; if the file cannot be opened again, its rows are there still."""

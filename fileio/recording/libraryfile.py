@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Protocol
 
 from sapwood.fileio.filelayer import FileLayer
+from sapwood.fileio.hdf5 import refusal_told
 from sapwood.fileio.recording.syncpoint import SyncPoint
 from sapwood.streams import FrameBatch
 
@@ -28,13 +28,8 @@ class FrameWriter(Protocol):
         ...
 
     def forsake(self) -> None:
-        """Do nothing with the file any more, not even by itself."""
+        """Do nothing with the file any more, not even by itself, and keep it from being closed."""
         ...
-
-
-def _keep_for_ever(thing: object) -> None:
-    """Let the collector never have `thing`, also not when the interpreter ends."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
 class LibraryFile:
@@ -54,6 +49,7 @@ class LibraryFile:
 
     def __init__(self, writer: FrameWriter, path: str, files: FileLayer, overhead: int) -> None:
         self._writer = writer
+        self._path = path
         self._overhead = overhead
         self._point = SyncPoint(path, files)
         self._taken = self.frames = 0
@@ -63,7 +59,8 @@ class LibraryFile:
     def write(self, batch: FrameBatch) -> None:
         """Take frames; sizes are reckoned, the file grows in steps."""
         self._sound = False
-        self._writer.write(batch)
+        with refusal_told(self._path):
+            self._writer.write(batch)
         self._sound = True
         self._taken += len(batch)
         self.nbytes += batch.nbytes + self._overhead * len(batch)
@@ -71,7 +68,8 @@ class LibraryFile:
     def flush(self) -> None:
         """Give everything to the system."""
         self._sound = False
-        self._writer.flush()
+        with refusal_told(self._path):
+            self._writer.flush()
         self._sound = True
         self.frames = self._taken
 
@@ -83,8 +81,9 @@ class LibraryFile:
     def close(self) -> None:
         """Complete the file and bring it to the disk."""
         self._sound = False
-        self._writer.flush()
-        self._writer.close()
+        with refusal_told(self._path):
+            self._writer.flush()
+            self._writer.close()
         self._sound = True
         self.frames = self._taken
         try:
@@ -107,7 +106,6 @@ class LibraryFile:
                 self._sound = True
         finally:
             if not self._sound:
-                _keep_for_ever(self._writer)
                 self._writer.forsake()
             self._release()
 

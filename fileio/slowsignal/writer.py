@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sapwood import __version__
-from sapwood.errors import FormatError
-from sapwood.fileio.hdf5 import open_h5
+from sapwood.errors import FileError, FormatError
+from sapwood.fileio.hdf5 import close_written, is_forsaken, open_h5, refusal_told
 from sapwood.fileio.icf.mappings import PIXEL_MAPPINGS
 from sapwood.fileio.slowsignal.chunkfilter import ChunkFilter
 from sapwood.fileio.slowsignal.errors import ClosedFile
@@ -79,10 +80,11 @@ class SSDataWriter:
         # Space is not used again: what was flushed stays as it is until the next flush.
         self._file = open_h5(filename, "w", fs_strategy="none")
         try:
-            self._begin(attrs or {}, tel_table)
-            self._file.flush()
+            with self._disk():
+                self._begin(attrs or {}, tel_table)
+                self._file.flush()
         except BaseException:
-            self._file.close()
+            close_written(self._file)
             raise
 
     def _begin(self, attrs: Mapping[str, Any], tel_table: bool) -> None:
@@ -125,7 +127,8 @@ class SSDataWriter:
         row["cpu_t"] = ro.cpu_t
         for name in ("cpu_t_ns", "cpu_t_s", "iro", "time"):
             row[name] = int(getattr(ro, name)) & _MASK64
-        self._readouts.append()
+        with self._disk():
+            self._readouts.append()
         if self.buffer and self._readouts.rows % self.buffer == 0:
             self.flush()
 
@@ -148,7 +151,8 @@ class SSDataWriter:
         row = self._telescope.next_row
         row["ra"], row["dec"], row["db_t"] = ra, dec, time
         row["db_t_s"], row["db_t_ns"] = int(seconds) & _MASK64, int(ns) & _MASK64
-        self._telescope.append()
+        with self._disk():
+            self._telescope.append()
 
     def write_rows(self, table: str, rows: Any) -> None:
         """Append rows of the type of table ``readout`` or ``tel_table``."""
@@ -157,27 +161,42 @@ class SSDataWriter:
         writer = tables.get(table)
         if writer is None:
             raise FormatError(f"The file has no table {table!r}", file=self.filename, expected=list(tables))
-        writer.extend(rows)
+        with self._disk():
+            writer.extend(rows)
 
     def flush(self) -> None:
-        """Make everything written so far readable by others."""
+        """Make everything written so far readable by others.
+
+        Raises
+        ------
+        FileError
+            When the disk refuses.
+        """
         self._check_open()
-        self._readouts.flush()
-        if self._telescope is not None:
-            self._telescope.flush()
-        self._file.flush()
+        with self._disk():
+            self._readouts.flush()
+            if self._telescope is not None:
+                self._telescope.flush()
+            self._file.flush()
+
+    def _disk(self) -> AbstractContextManager[None]:
+        """Tell of a disk that refuses; the file is not written any more then: rows are missing in it."""
+        return refusal_told(self.filename, self._file)
 
     def _check_open(self) -> None:
         if not self._file:
             raise ClosedFile("The file is closed", file=self.filename)
+        if is_forsaken(self._file):
+            told = "The file could not be written, what was flushed before is in it"
+            raise FileError(told, file=self.filename)
 
     def close(self) -> None:
-        """Write what is left and close; nothing happens when it is closed."""
-        if self._file:
+        """Write what is left and close; nothing happens when it is closed, or could not be written."""
+        if self._file and not is_forsaken(self._file):
             try:
                 self.flush()
             finally:
-                self._file.close()
+                close_written(self._file)
 
     close_file = close
 

@@ -68,10 +68,9 @@ class Disk(FileLayer):
         super().fdatasync(fd)
 
 
-def frames_in(path: Path) -> list[bytes]:
-    """Payloads of the frames of a file of any of the formats."""
-    single = {"single": True} if ".dat" in path.name else {}
-    with open_recording(path, **single) as reader:
+def frames_in(path: Path, *, single: bool = True) -> list[bytes]:
+    """Payloads of the frames of a file, or else of a recording in parts, of any of the formats."""
+    with open_recording(path, single=single) as reader:
         names = [table.name for table in reader.tables()]
         if "Payload" in names:
             return [bytes(row) for chunk in reader.chunks("Payload") for row in chunk["payload"]]
@@ -268,6 +267,7 @@ class TestContract:
         assert len(parts) >= 2
         assert [part.name for part in parts] == [f"{path.name}.{n + 1}" for n in range(len(parts))]
         assert [one for part in parts for one in frames_in(part)] == [payload(n) for n in range(300)]
+        assert frames_in(path, single=False) == [payload(n) for n in range(300)]
         assert top.Writer.TotalSize.get() == sum(part.stat().st_size for part in parts)
         if path.suffix not in (".h5", ".lh5"):  # those grow in steps
             assert all(part.stat().st_size <= 2000 for part in parts)
@@ -531,7 +531,7 @@ def test_the_header_of_apx_files(header: dict[str, Any] | None, tmp_path: Path) 
         top.Writer.Close()
     ids: list[int] = []
     for part in sorted(tmp_path.glob("run.apx.*"), key=lambda part: int(part.suffix[1:])):
-        with open_recording(part) as reader:
+        with open_recording(part, single=True) as reader:
             content = reader.info()["header"]
             for chunk in reader.chunks("readouts"):
                 ids += chunk["readout_id"].values.tolist()

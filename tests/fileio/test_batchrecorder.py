@@ -262,7 +262,7 @@ def test_icf_files_go_on_in_another_when_bunches_run_out(new, tmp_path) -> None:
     recorder.close()
     counts = []
     for name in ("a", "a.2"):
-        with open_recording(tmp_path / name, "icf") as reader:
+        with open_recording(tmp_path / name, "icf", single=True) as reader:
             counts.append(reader.tables()[0].rows)
             assert reader.problems() == []
     assert sum(counts) == 66_000
