@@ -35,7 +35,7 @@ class WireRoot(sapwood.Root):
     """Network -> registers of the board, and its channels -> recorder; runs are started and stopped."""
 
     def __init__(self, address=BOARD):
-        super().__init__(name="Top", description="Front-end board on the network, with a recorder")
+        super().__init__(name="Top", description="Front-end board on the network, with a recorder", timeout=5)
         host, _, port = address.rpartition(":")
 
         # The network comes first: devices start in this order, and the board is read at its start.

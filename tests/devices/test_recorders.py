@@ -370,8 +370,8 @@ class TestContract:
     def test_a_hanging_disk_keeps_nobody(
         self, top: Top, disk: Disk, path: Path, await_true: Callable[..., Any]
     ) -> None:
-        top.Writer._writer.recorder._close_timeout_s = 0.1
         top.begin(path)
+        top.Writer._writer.recorder._close_timeout_s = 0.1
         disk.goes_on.clear()
         top.send(1)
         assert disk.hangs.wait(10)

@@ -130,7 +130,7 @@ def test_all_sources_stop_before_shared_queues_are_drained(sink):
     class Shared(Root):
         def __init__(self) -> None:
             super().__init__(name="Top", pollEn=False)
-            self.add([Source(name="A"), Source(name="B"), Fifo(name="Fifo")])
+            self.add([Source(name="A"), Source(name="B"), Fifo(name="Fifo", maxDepth=100, policy="block")])
             for source in (self.A, self.B):
                 source.master >> self.Fifo
             self.Fifo >> sink

@@ -309,7 +309,7 @@ def test_batches_arrive_as_batches_once_agreed(ends) -> None:
 
 def test_large_batches_are_cut_and_keep_their_order(ends) -> None:
     _, client, at_server, _, to_server, _ = ends
-    rows = np.arange(400_000, dtype="<u4").reshape(-1, 1)
+    rows = np.arange(150_000, dtype="<u4").reshape(-1, 1)
     to_server._sendBatch(FrameBatch.from_rows(rows[:1000]))
     at_server.wait_frames(1000)
     agree(client)
