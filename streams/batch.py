@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, overload
 
@@ -15,14 +16,23 @@ from sapwood.streams.windows import windows
 __all__ = ["FrameBatch"]
 
 _UNKNOWN = -1
+_LARGE = 1024  # bytes of a frame from which copies of its own are cheaper than those of many at once
 _COLUMNS = ("channel", "flags", "error", "time", "start", "size")
+_LIMITS: dict[type[np.integer[Any]], tuple[int, int]] = {
+    kind: (int(np.iinfo(kind).min), int(np.iinfo(kind).max)) for kind in (np.uint8, np.uint16, np.int64)
+}
+_ZEROS: dict[type[np.integer[Any]], NDArray[Any]] = {  # every column of zeros is a part of these
+    kind: np.broadcast_to(kind(0), (sys.maxsize >> 4,)) for kind in _LIMITS
+}
 
 
 def _column(values: ArrayLike | int, dtype: type[np.integer[Any]], count: int, name: str) -> NDArray[Any]:
     """Return `values` as a column of `count` items; a scalar is broadcast, not stored n times."""
     if isinstance(values, int):  # quick: no array of n items, no scan
-        limits = np.iinfo(dtype)
-        if limits.min <= values <= limits.max:
+        if not values:
+            return _ZEROS[dtype][:count]
+        low, high = _LIMITS[dtype]
+        if low <= values <= high:
             return np.ndarray((count,), dtype, np.array([values], dtype), 0, (0,))
     array = np.asarray(values)
     if array.dtype != dtype:
@@ -122,6 +132,19 @@ class FrameBatch:
     # Making batches
 
     @classmethod
+    def of_places(
+        cls, payload: NDArray[np.uint8], start: NDArray[np.int64], size: NDArray[np.int64], time: int = 0
+    ) -> FrameBatch:
+        """Return frames without metadata at places known to be right, i8 of one length; nothing is checked.
+
+        Checks take longer than everything else that is done with a few frames.
+        """
+        count = len(start)
+        nothing = _ZEROS[np.uint8][:count]
+        columns = (nothing, _ZEROS[np.uint16][:count], nothing, _column(time, np.int64, count, "time"))
+        return cls._view(payload, (*columns, start, size))
+
+    @classmethod
     def empty(cls) -> FrameBatch:
         """Return a batch of no frames."""
         return cls(b"", np.empty(0, np.int64), 0)
@@ -201,14 +224,18 @@ class FrameBatch:
         self, key: int | np.integer[Any] | slice | NDArray[Any] | list[int] | list[bool]
     ) -> Frame | FrameBatch:
         """Return frame `key`, or the batch of the frames that a slice, mask or index array selects."""
-        if isinstance(key, (int, np.integer)):
+        if type(key) is not slice and isinstance(key, (int, np.integer)):
             return Frame(
                 self.frame_bytes(int(key)),
                 channel=int(self.channel[key]),
                 flags=int(self.flags[key]),
                 error=int(self.error[key]),
             )
-        return self._view(self.payload, [getattr(self, name)[key] for name in _COLUMNS])
+        columns = self.channel, self.flags, self.error, self.time, self.start, self.size
+        part = self._view(self.payload, [column[key] for column in columns])
+        if len(part):
+            part._uniform = self._uniform if self._uniform is not None else _UNKNOWN
+        return part
 
     @property
     def nbytes(self) -> int:
@@ -248,12 +275,13 @@ class FrameBatch:
             return None
         start = self.start
         pitch = int(start[1] - start[0]) if len(self) > 1 else width
-        if len(self) > 2 and bool((np.diff(start) != pitch).any()):
+        if pitch < 0 or (len(self) > 2 and bool((start[1:] - start[:-1] != pitch).any())):
             return None
-        base = self.payload[int(start[0]) :] if pitch >= 0 else None
-        if base is None:
-            return None
-        return np.lib.stride_tricks.as_strided(base, (len(self), width), (pitch, 1), writeable=False)
+        rows: NDArray[np.uint8] = np.ndarray(
+            (len(self), width), np.uint8, self.payload, int(start[0]), (pitch, 1)
+        )
+        rows.flags.writeable = False
+        return rows
 
     def frames(self) -> Iterator[Frame]:
         """Yield each frame as an object; payloads are views of the batch."""
@@ -350,7 +378,7 @@ def _gather_bytes(batch: FrameBatch) -> NDArray[np.uint8]:
     targets = np.cumsum(size) - size
     order = np.argsort(size, kind="stable")
     bounds = np.flatnonzero(np.diff(size[order])) + 1
-    if len(bounds) * 4 > len(batch):  # hardly two frames of one size: join their bytes
+    if len(bounds) * 4 > len(batch) or len(out) > _LARGE * len(batch):  # hardly two of a size, or large
         view = batch.payload.data
         ends = (batch.start + size).tolist()
         parts = [view[start:end] for start, end in zip(batch.start.tolist(), ends, strict=True)]

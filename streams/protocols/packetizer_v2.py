@@ -38,7 +38,8 @@ _WITH_CRC = 0x20  # in the first byte
 _SOF_USER = 0x02  # first-user bit of SSI
 _SOF = 1 << 63
 _NUMBER_MASK = 0xFFFF
-_LARGE = 1024  # bytes of a frame or packet from which steps are quicker than columns
+_LARGE = 1024  # bytes of a frame or packet from which steps are quicker than columns,
+_FEW = 32  # as far as they are less than so many packets (for the encoder)
 _PADS = tuple(bytes(count) for count in range(ALIGN))
 _HEAD = struct.Struct("<Q")
 _TAIL_HALF = struct.Struct("<I")
@@ -66,7 +67,7 @@ class EncoderV2:
     def batch(self, frames: FrameBatch, dest: int, limit: int) -> FrameBatch:
         """Return the packets, of at most `limit` bytes, of frames for TDEST `dest`; none may be empty."""
         chunk = chunk_size(limit, _TAIL)
-        if frames.nbytes > _LARGE * len(frames) and chunk > _LARGE:
+        if _FEW * chunk > frames.nbytes > _LARGE * len(frames) and chunk > _LARGE:
             return self._in_steps(frames, dest, chunk)
         pieces, _, number, last = segment(frames, chunk)
         flags = pieces.flags.astype(np.uint64)

@@ -6,7 +6,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from sapwood.errors import ProtocolError, StreamError
+from sapwood.streams.batch import FrameBatch
 from sapwood.streams.protocols.rssiheader import (
     ACK,
     BUSY,
@@ -18,10 +21,12 @@ from sapwood.streams.protocols.rssiheader import (
     Parameters,
     decode,
     encode,
+    encode_run,
     encode_syn,
 )
 from sapwood.streams.protocols.rssireceive import ReceiveWindow
 from sapwood.streams.protocols.rssisend import MAX_WINDOW, Data, SendWindow, Sent
+from sapwood.streams.protocols.scatter import place, place_rows, words_at
 
 __all__ = ["FIRST_SEQUENCE", "Role", "RssiCore", "RssiCounters", "State"]
 
@@ -31,6 +36,7 @@ State = Literal["stopped", "closed", "open"]
 FIRST_SEQUENCE = 100
 """Sequence number of every SYN."""
 
+_RUN = 4  # segments that are worth a look whether they can be taken at once
 _IDLE_PARTS = 3  # a NULL segment is sent after this part of the NULL time-out
 
 
@@ -65,9 +71,9 @@ class RssiCounters:
 class RssiCore:
     """One end of a link, without socket, thread or clock; times are seconds of any steady clock.
 
-    Feed it with `receive`, `send` and `set_busy`, then call `advance`, then fetch what it made with
-    `take_outgoing` and `take_received`; call `advance` again at `deadline` at the latest. Acknowledges
-    are made by `advance`, so several segments received before share one.
+    Feed it with `receive`, `send` (or `receive_batch`, `send_batch`) and `set_busy`, then call `advance`,
+    then fetch what it made with `take_outgoing` and `take_received`; call `advance` again at `deadline`
+    at the latest. Acknowledges are made by `advance`, so several segments received before share one.
 
     Segments lost on the way are noticed by repeated acknowledges, else by their time-out. Any
     bytes may be fed to `receive`: what is no segment of this link is counted and dropped.
@@ -106,8 +112,8 @@ class RssiCore:
         self.lost = self.lost_bytes = 0
         self._sender = SendWindow(0, FIRST_SEQUENCE)
         self._receiver = ReceiveWindow(0, 0)
-        self._received: list[Data] = []  # of links before this one
-        self._outgoing: list[tuple[bytes, Data]] = []
+        self._received: list[Data | FrameBatch] = []  # of links before this one
+        self._outgoing: list[tuple[bytes, Data] | FrameBatch] = []
         self._heard = False  # something besides the SYN came since the link is open
         self._calling = False  # a SYN was sent since the link is closed
         self._try_at = self._ack_at = self._idle_at = math.inf
@@ -184,6 +190,38 @@ class RssiCore:
         else:
             self._receive_open(header, view[HEADER_SIZE:], now)
 
+    def receive_batch(self, segments: FrameBatch, now: float) -> None:
+        """Take segments from the other end; those that are in order are taken together."""
+        while len(segments) >= _RUN:
+            taken = self._receive_run(segments, now)
+            segments = segments[taken:]
+            if taken < _RUN:
+                break
+        view = segments.payload.data
+        ends = (segments.start + segments.size).tolist()
+        for start, end in zip(segments.start.tolist(), ends, strict=True):
+            self.receive(view[start:end], now)
+
+    def _receive_run(self, segments: FrameBatch, now: float) -> int:
+        """Take the first segments, as far as they are the next ones and say the same; return how many."""
+        if self.state != "open" or int(segments.size.min()) <= HEADER_SIZE:
+            return 0
+        heads = words_at(segments.payload, segments.start).view(np.uint8).reshape(-1, HEADER_SIZE)
+        sequence, acknowledge = int(heads[0, 2]), int(heads[0, 3])
+        heads = heads[: self._receiver.room_for_run(sequence)]
+        wanted = encode_run(ACK, sequence, len(heads), acknowledge)
+        count = len(heads)
+        if heads.tobytes() != wanted.tobytes():
+            count = int((heads != wanted).any(axis=1).argmax())
+        if count:
+            start, size = segments.start[:count], segments.size[:count]
+            self._note_peer(acknowledge, now, busy=False, plain=False)
+            self._receiver.take_run(
+                FrameBatch.of_places(segments.payload, start + HEADER_SIZE, size - HEADER_SIZE)
+            )
+            self._acknowledge_soon(now)
+        return count
+
     def _receive_closed(self, header: Header) -> None:
         """Tell a client that takes the link for open that it broke, so that it need not find out."""
         self.counters.drop("closed")
@@ -211,28 +249,34 @@ class RssiCore:
             self._greet()
 
     def _receive_open(self, header: Header, payload: memoryview, now: float) -> None:
-        self._heard = True
         flags = header.flags
-        busy = bool(flags & BUSY)
+        null, busy = flags & NULL, bool(flags & BUSY)
+        acknowledge = header.acknowledge if flags & ACK else None
+        self._note_peer(acknowledge, now, busy=busy, plain=not (null or busy or len(payload)))
+        if null or len(payload):
+            dropped = self._receiver.take(header.sequence, b"" if null else payload)
+            if dropped is not None:
+                self.counters.drop(dropped)
+            else:
+                self._acknowledge_soon(now)
+
+    def _note_peer(self, acknowledge: int | None, now: float, *, busy: bool, plain: bool) -> None:
+        """Take note of what a header says of the other end: what it has, and whether it takes more."""
+        self._heard = True
         if busy != self.remote_busy:
             self.remote_busy = busy
             self.counters.remote_busy += busy
             self._sender.recheck()
         if busy:
             self._sender.forgive()
-        null = flags & NULL
-        if flags & ACK:
-            plain = not (null or busy or len(payload))
-            hole = self._sender.acknowledge(header.acknowledge, plain)
+        if acknowledge is not None:
+            hole = self._sender.acknowledge(acknowledge, plain)
             if hole is not None and not busy:
                 self._repeat(hole, now)
-        if null or len(payload):
-            receiver = self._receiver
-            dropped = receiver.take(header.sequence, b"" if null else payload)
-            if dropped is not None:
-                self.counters.drop(dropped)
-            elif receiver.pending and self._ack_at == math.inf:
-                self._ack_at = now + self.current.cum_ack_tout / 1000
+
+    def _acknowledge_soon(self, now: float) -> None:
+        if self._receiver.pending and self._ack_at == math.inf:
+            self._ack_at = now + self.current.cum_ack_tout / 1000
 
     def set_busy(self, busy: bool) -> None:
         """Say whether payloads wait here without being taken; nothing is acknowledged meanwhile."""
@@ -259,17 +303,46 @@ class RssiCore:
         StreamError
             Without a link or room, or for a payload that is empty or too large.
         """
-        if self.room < 1:
+        self._check_fit(1, len(payload), len(payload))
+        self._push(self._sender.add(ACK, payload, now), now)
+
+    def send_batch(self, payloads: FrameBatch, now: float) -> None:
+        """Send the frames of `payloads`, one segment each; they are copied.
+
+        Raises
+        ------
+        StreamError
+            As for `send`; then none is sent.
+        """
+        if not len(payloads):
+            return
+        self._check_fit(len(payloads), int(payloads.size.min()), int(payloads.size.max()))
+        flags = ACK | BUSY if self.local_busy else ACK
+        heads = encode_run(flags, self._sender.next, len(payloads), self._acknowledged())
+        size = payloads.size + HEADER_SIZE
+        stop = np.cumsum(size)
+        start = stop - size
+        memory = np.empty(int(stop[-1]), np.uint8)
+        place_rows(memory, start, heads)
+        place(memory, start + HEADER_SIZE, payloads)
+        view = memory.data
+        for begin, end in zip((start + HEADER_SIZE).tolist(), stop.tolist(), strict=True):
+            self._sender.add(ACK, view[begin:end], now)
+        self._outgoing.append(FrameBatch.of_places(memory, start, size))
+        self._idle_from(now)
+
+    def _check_fit(self, count: int, least: int, most: int) -> None:
+        """Raise unless `count` payloads of `least` to `most` bytes can be sent now."""
+        if self.room < count:
             raise StreamError(
-                "The RSSI link has no room for a segment", expected="room >= 1", seen=self.state
+                "The RSSI link has no room for a segment", expected=f"room >= {count}", seen=self.state
             )
-        if not 1 <= len(payload) <= self.max_payload:
+        if least < 1 or most > self.max_payload:
             raise StreamError(
                 "A payload does not fit an RSSI segment",
                 expected=f"1..{self.max_payload} bytes",
-                seen=f"{len(payload)} bytes",
+                seen=f"{most if least else 0} bytes",
             )
-        self._push(self._sender.add(ACK, payload, now), now)
 
     # ------------------------------------------------------------ time
 
@@ -316,13 +389,16 @@ class RssiCore:
 
     # ------------------------------------------------------------ out
 
-    def take_outgoing(self) -> list[tuple[bytes, Data]]:
-        """Return header and payload of each segment to be sent, in order, and forget them."""
+    def take_outgoing(self) -> list[tuple[bytes, Data] | FrameBatch]:
+        """Return the segments to be sent, in order, as header and payload or in batches; forget them."""
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
 
-    def take_received(self) -> list[Data]:
-        """Return the payloads that arrived, in order, and forget them; views of what was fed."""
+    def take_received(self) -> list[Data | FrameBatch]:
+        """Return the payloads that arrived, alone or in batches, in order, and forget them.
+
+        They are views of what was fed.
+        """
         received = self._received + self._receiver.received
         self._received, self._receiver.received = [], []
         return received

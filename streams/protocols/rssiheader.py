@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sapwood.errors import ProtocolError, StreamError
 
@@ -20,6 +24,7 @@ __all__ = [
     "Parameters",
     "decode",
     "encode",
+    "encode_run",
     "encode_syn",
 ]
 
@@ -110,6 +115,18 @@ def encode(flags: int, sequence: int, acknowledge: int) -> bytes:
     total = ((flags << 8) | HEADER_SIZE) + ((sequence << 8) | acknowledge)
     folded = (total & 0xFFFF) + (total >> 16)
     return _PLAIN.pack(flags, HEADER_SIZE, sequence, acknowledge, 0, ~folded & 0xFFFF)
+
+
+def encode_run(flags: int, first: int, count: int, acknowledge: int) -> NDArray[np.uint8]:
+    """Return the headers of `count` segments (256 at most) numbered from `first` on, shape (count, 8)."""
+    return _all_numbers(flags, acknowledge)[first : first + count]
+
+
+@functools.lru_cache(256)
+def _all_numbers(flags: int, acknowledge: int) -> NDArray[np.uint8]:
+    """Return the headers of all sequence numbers, twice, shape (512, 8): every run is a part of it."""
+    heads = np.frombuffer(b"".join(encode(flags, number, acknowledge) for number in range(256)), np.uint8)
+    return np.concatenate((heads, heads)).reshape(-1, HEADER_SIZE)
 
 
 def encode_syn(flags: int, sequence: int, acknowledge: int, parameters: Parameters) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sapwood.streams.batch import FrameBatch
 from sapwood.streams.protocols.rssisend import MAX_WINDOW, Data
 
 __all__ = ["ReceiveWindow"]
@@ -22,7 +23,7 @@ class ReceiveWindow:
     Attributes
     ----------
     received
-        Payloads in order, to be taken away by the owner.
+        Payloads in order, alone or in batches, to be taken away by the owner.
     pending
         Segments taken since the last acknowledge.
     urgent
@@ -32,7 +33,7 @@ class ReceiveWindow:
     """
 
     def __init__(self, size: int, last: int) -> None:
-        self.received: list[Data] = []
+        self.received: list[Data | FrameBatch] = []
         self.pending = 0
         self.urgent = False
         self.gapped = False
@@ -58,6 +59,18 @@ class ReceiveWindow:
         while self._ahead and (waiting := self._ahead.pop(self._next, None)) is not None:
             self._accept(waiting)
         return None
+
+    def room_for_run(self, sequence: int) -> int:
+        """Return how many segments from `sequence` on can be taken at once; 0 when others come first."""
+        if sequence != self._next or self._ahead:
+            return 0
+        return self._size - ((sequence - self._told - 1) & 0xFF)
+
+    def take_run(self, payloads: FrameBatch) -> None:
+        """Take segments in order, none of them empty, for which there is room."""
+        self.received.append(payloads)
+        self._next = (self._next + len(payloads)) & 0xFF
+        self.pending += len(payloads)
 
     @property
     def is_missing(self) -> bool:

@@ -22,6 +22,12 @@ def words_at(payload: NDArray[np.uint8], position: NDArray[np.int64]) -> NDArray
 
 def place(out: NDArray[np.uint8], target: NDArray[np.int64], batch: FrameBatch) -> None:
     """Copy the payload of frame i of `batch` to byte ``target[i]`` of `out`, u1[m]."""
+    rows = batch.rows()
+    if rows is not None and len(rows):
+        pitch = int(target[1] - target[0]) if len(rows) > 1 else len(rows[0])
+        if pitch > 0 and (len(rows) < 3 or bool((target[1:] - target[:-1] == pitch).all())):
+            np.ndarray(rows.shape, np.uint8, out, int(target[0]), (pitch, 1))[:] = rows
+            return
     size = np.ascontiguousarray(batch.size)
     if batch.nbytes > _ONE_BY_ONE * len(batch):
         _place_singly(out, target, batch, np.arange(len(batch)))

@@ -7,10 +7,10 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sapwood.errors import StreamError
 from sapwood.streams.batch import FrameBatch
@@ -44,11 +44,11 @@ class Transport(Master, Slave):
 
     def _acceptFrame(self, frame: Frame) -> None:
         Slave._acceptFrame(self, frame)
-        self._link._arrive((frame.buffer,))
+        self._link._arrive(frame.buffer, 1)
 
     def _acceptBatch(self, batch: FrameBatch) -> None:
         Slave._acceptBatch(self, batch)
-        self._link._arrive(_buffers(batch))
+        self._link._arrive(batch, len(batch))
 
     @property
     def counters(self) -> StageCounters:
@@ -83,10 +83,10 @@ class Application(Master, Slave):
         return self._link.counters
 
     def _acceptFrame(self, frame: Frame) -> None:
-        self._link._offer((frame.buffer,), (frame.error,))
+        self._link._offer_frame(frame)
 
     def _acceptBatch(self, batch: FrameBatch) -> None:
-        self._link._offer(_buffers(batch), batch.error.tolist())
+        self._link._offer_batch(batch)
 
     def closedFor(self) -> float:
         """Return how long the link has been closed, s; 0 while it is open."""
@@ -120,12 +120,6 @@ class _Arrivals(Slave):
         self._link.application()._sendGap(gap)
 
 
-def _buffers(batch: FrameBatch) -> list[memoryview]:
-    view = batch.payload.data
-    ends = (batch.start + batch.size).tolist()
-    return [view[start:end] for start, end in zip(batch.start.tolist(), ends, strict=True)]
-
-
 class _Link(RssiSettings):
     """What client and server share: who runs the state machine, and what waits for it.
 
@@ -154,8 +148,9 @@ class _Link(RssiSettings):
         self._wake = threading.Condition(self._lock)  # for the link's own thread
         self._room = threading.Condition(self._lock)  # for senders
         self._news = threading.Condition(self._lock)  # for those who wait for a state
-        self._inbox: list[Data] = []
-        self._outbox: deque[Data] = deque()
+        self._inbox: list[Data | FrameBatch] = []
+        self._waiting = 0  # segments in the inbox
+        self._outbox = _Outbox()
         self._worker: threading.Thread | None = None
         self._retired: threading.Thread | None = None  # the own thread before this one
         self._serving: int | None = None  # thread that runs the state machine
@@ -202,7 +197,7 @@ class _Link(RssiSettings):
             if retired is not None and not retired.is_alive():
                 retired = self._retired = None
             if retired is None:
-                self._inbox = []
+                self._inbox, self._waiting = [], 0
                 self._core.start(time.monotonic())
             self._closed_at = time.monotonic()
             self._arrived._start()
@@ -260,13 +255,14 @@ class _Link(RssiSettings):
 
     # ------------------------------------------------------------ from all sides
 
-    def _arrive(self, segments: Sequence[Data]) -> None:
-        """Take segments from the network."""
+    def _arrive(self, segments: Data | FrameBatch, count: int) -> None:
+        """Take segments from the network, one or a batch of `count`."""
         with self._lock:
-            if len(self._inbox) + len(segments) > _MOST_ARRIVED or self._worker is None:
-                self.arrivalsDropped += len(segments)
+            if self._waiting + count > _MOST_ARRIVED or self._worker is None:
+                self.arrivalsDropped += count
                 return
-            self._inbox.extend(segments)
+            self._inbox.append(segments)
+            self._waiting += count
             mine = self._claim()
         if mine:
             self._serve()
@@ -280,51 +276,68 @@ class _Link(RssiSettings):
             if mine:
                 self._serve()
 
-    def _offer(self, payloads: Sequence[Data], errors: Sequence[int]) -> None:
-        """Take payloads of the application, waiting for room."""
-        self.counters.accept(len(payloads), sum(map(len, payloads)))
-        limit, oversize = self.maxPayload(), 0
-        fitting = []
-        for payload, error in zip(payloads, errors, strict=True):
-            size = len(payload)
-            if error or not size:
-                self.counters.drop("error" if error else "empty", 1, size)
-            elif size > limit:
-                self.counters.drop("oversize", 1, size)
-                oversize = max(oversize, size)
-            else:
-                fitting.append(payload)
-        self._queue(fitting)
-        if oversize:
-            raise StreamError(
-                "Frame is larger than an RSSI segment",
-                path=self._name,
-                expected=f"at most {limit} bytes",
-                seen=f"{oversize} bytes",
-            )
+    def _offer_frame(self, frame: Frame) -> None:
+        """Take a payload of the application, waiting for room."""
+        size = frame.size
+        self.counters.accept(1, size)
+        if frame.error or not size:
+            self.counters.drop("error" if frame.error else "empty", 1, size)
+        elif size > self.maxPayload():
+            self._refuse(1, size, size)
+        else:
+            self._queue(frame.buffer, 1)
 
-    def _queue(self, payloads: list[Data]) -> None:
-        done, core = 0, self._core
-        while done < len(payloads):
+    def _offer_batch(self, batch: FrameBatch) -> None:
+        """Take payloads of the application, waiting for room."""
+        self.counters.accept(len(batch), batch.nbytes)
+        batch = self._keep(batch, batch.error == 0, "error")
+        batch = self._keep(batch, batch.size > 0, "empty")
+        fits = batch.size <= self.maxPayload()
+        if fits.all():
+            self._queue(batch, len(batch))
+            return
+        self._queue(batch[fits], int(np.count_nonzero(fits)))
+        large = batch.size[~fits]
+        self._refuse(len(large), int(large.sum()), int(large.max()))
+
+    def _keep(self, batch: FrameBatch, mask: NDArray[np.bool_], reason: str) -> FrameBatch:
+        if mask.all():
+            return batch
+        kept = batch[mask]
+        self.counters.drop(reason, len(batch) - len(kept), batch.nbytes - kept.nbytes)
+        return kept
+
+    def _refuse(self, count: int, nbytes: int, largest: int) -> None:
+        self.counters.drop("oversize", count, nbytes)
+        raise StreamError(
+            "Frame is larger than an RSSI segment",
+            path=self._name,
+            expected=f"at most {self.maxPayload()} bytes",
+            seen=f"{largest} bytes",
+        )
+
+    def _queue(self, payloads: Data | FrameBatch, count: int) -> None:
+        core, outbox = self._core, self._outbox
+        while count:
             with self._lock:
                 if not core.is_open or self._worker is None:
-                    self._drop_closed(payloads[done:])
+                    self.counters.drop("closed", count, _nbytes(payloads))
                     return
-                room = 2 * core.current.max_buffers - len(self._outbox)
+                room = 2 * core.current.max_buffers - outbox.segments
                 if room <= 0:
                     self.counters.blocked += 1
                     self._room.wait()
                     continue
-                self._outbox.extend(payloads[done : done + room])
-                done += room
+                if count > room and isinstance(payloads, FrameBatch):
+                    outbox.add(payloads[:room], room)
+                    payloads, count = payloads[room:], count - room
+                else:
+                    outbox.add(payloads, count)
+                    count = 0
                 self._quiet = False
                 mine = core.room > 0 and self._claim()
             if mine:
                 self._serve()
-
-    def _drop_closed(self, payloads: Sequence[Data]) -> None:
-        if payloads:
-            self.counters.drop("closed", len(payloads), sum(map(len, payloads)))
 
     # ------------------------------------------------------------ the state machine
 
@@ -357,14 +370,13 @@ class _Link(RssiSettings):
             turns -= 1
 
     def _has_work(self) -> bool:
-        return bool(self._inbox or self._relieved or (self._outbox and self._core.room))
+        return bool(self._inbox or self._relieved or (self._outbox.segments and self._core.room))
 
-    def _take_work(self) -> tuple[list[Data], list[Data]]:
+    def _take_work(self) -> tuple[list[Data | FrameBatch], list[Data | FrameBatch]]:
         """Return segments that arrived and payloads there is room for."""
         self._relieved = False
-        segments, self._inbox = self._inbox, []
-        outbox = self._outbox
-        return segments, [outbox.popleft() for _ in range(min(self._core.room, len(outbox)))]
+        segments, self._inbox, self._waiting = self._inbox, [], 0
+        return segments, self._outbox.take(self._core.room)
 
     def _run(self, retired: threading.Thread | None) -> None:
         """Look after the link when it is time, and close it in the end: the own thread."""
@@ -397,20 +409,27 @@ class _Link(RssiSettings):
                 self._wake.wait(min(left, threading.TIMEOUT_MAX))
                 self._alarm = math.inf
 
-    def _work(self, segments: list[Data], payloads: list[Data]) -> None:
+    def _work(self, segments: list[Data | FrameBatch], payloads: list[Data | FrameBatch]) -> None:
         """Do what there is to do."""
         core = self._core
         now = time.monotonic()
         for segment in segments:
-            core.receive(segment, now)
+            if isinstance(segment, FrameBatch):
+                core.receive_batch(segment, now)
+            else:
+                core.receive(segment, now)
         for at, payload in enumerate(payloads):
-            if not core.room:  # the link broke, and maybe opened again, since
+            if core.room < _count(payload):  # the link broke, and maybe opened again, since
                 self._put_back(payloads[at:])
                 break
-            core.send(payload, now)
+            if isinstance(payload, FrameBatch):
+                core.send_batch(payload, now)
+            else:
+                core.send(payload, now)
         received, most = core.take_received(), self._most_waiting()
-        core.set_busy(self._arrived.size() + len(received) >= most // (2 if core.local_busy else 1))
-        if core.local_busy and self._arrived.size() + len(received) < most // 2:
+        waiting = self._arrived.size() + sum(map(_count, received))
+        core.set_busy(waiting >= most // (2 if core.local_busy else 1))
+        if core.local_busy and self._arrived.size() + sum(map(_count, received)) < most // 2:
             core.set_busy(False)  # taken before the application could see that it is waited for
         core.advance(now)
         self._delivering = bool(received)
@@ -418,21 +437,23 @@ class _Link(RssiSettings):
         self._hand_over(received)
         self._tell()
 
-    def _put_back(self, payloads: list[Data]) -> None:
+    def _put_back(self, payloads: list[Data | FrameBatch]) -> None:
         with self._lock:
-            self._outbox.extendleft(reversed(payloads))
+            self._outbox.put_back(payloads)
 
-    def _hand_over(self, payloads: list[Data]) -> None:
+    def _hand_over(self, payloads: list[Data | FrameBatch]) -> None:
         """Pass payloads on: here to a sink that takes them at once, else by the thread of the queue."""
-        if not payloads:
-            return
-        load = Frame(payloads[0]) if len(payloads) == 1 else _batch(payloads)
+        for load in _loads(payloads):
+            self._pass_on(load)
+
+    def _pass_on(self, load: Frame | FrameBatch) -> None:
         sinks = self._application._slaves
         takes = getattr(sinks[0], "takesAtOnce", None) if len(sinks) == 1 else None
+        frames, nbytes = (1, load.size) if isinstance(load, Frame) else (len(load), load.nbytes)
         direct = (
             takes is not None
             and self._arrived._drain(0.0)  # nothing before these is on its way
-            and takes(len(payloads), sum(map(len, payloads)))
+            and takes(frames, nbytes)
         )
         receiver: Slave = self._direct if direct else self._arrived
         try:
@@ -445,17 +466,15 @@ class _Link(RssiSettings):
             self.counters.errors = self._faults.count
 
     def _transmit(self) -> None:
-        outgoing = self._core.take_outgoing()
-        if not outgoing:
-            return
-        try:
-            if len(outgoing) == 1:
-                self._transport._sendFrame(Frame(b"".join(outgoing[0])))
-            else:
-                self._transport._sendBatch(_batch(list(chain.from_iterable(outgoing)), 2))
-        except Exception as error:  # noqa: BLE001  # whatever the network's end raises, the link goes on
-            self._faults.note(error)
-            self.counters.errors = self._faults.count
+        for load in _loads(self._core.take_outgoing()):
+            try:
+                if isinstance(load, Frame):
+                    self._transport._sendFrame(load)
+                else:
+                    self._transport._sendBatch(load)
+            except Exception as error:  # noqa: BLE001  # whatever the network's end raises, the link goes on
+                self._faults.note(error)
+                self.counters.errors = self._faults.count
 
     def _tell(self) -> None:
         """Drop what cannot be sent any more, and wake those who wait."""
@@ -473,11 +492,10 @@ class _Link(RssiSettings):
         with self._lock:
             if is_open != self._was_open:
                 self._closed_at = math.inf if is_open else time.monotonic()
-            if not is_open and self._outbox:
-                self._drop_closed(self._outbox)
-                self._outbox.clear()
-            self._quiet = not (self._outbox or core.under_way)
-            if len(self._outbox) <= core.current.max_buffers:
+            if not is_open and self._outbox.segments:
+                self.counters.drop("closed", *self._outbox.clear())
+            self._quiet = not (self._outbox.segments or core.under_way)
+            if self._outbox.segments <= core.current.max_buffers:
                 self._room.notify_all()
             delivered, self._delivering = self._delivering, False
             if self._quiet or delivered or is_open != self._was_open:
@@ -490,12 +508,72 @@ class _Link(RssiSettings):
         return _WINDOWS * self._core.current.max_buffers
 
 
-def _batch(parts: Sequence[Data], per: int = 1) -> FrameBatch:
-    """Return the batch of frames of `per` parts each."""
-    size = np.fromiter(map(len, parts), np.int64, len(parts))
-    if per > 1:
-        size = size.reshape(-1, per).sum(axis=1)
-    return FrameBatch(b"".join(parts), np.cumsum(size) - size, size)
+class _Outbox:
+    """Payloads that wait to be sent, alone or in batches, oldest first."""
+
+    def __init__(self) -> None:
+        self._loads: deque[Data | FrameBatch] = deque()
+        self.segments = 0
+
+    def add(self, load: Data | FrameBatch, count: int) -> None:
+        """Add one payload, or a batch of `count`."""
+        self._loads.append(load)
+        self.segments += count
+
+    def take(self, most: int) -> list[Data | FrameBatch]:
+        """Return the oldest `most` payloads and forget them."""
+        taken: list[Data | FrameBatch] = []
+        while most > 0 and self._loads:
+            load = self._loads.popleft()
+            if isinstance(load, FrameBatch) and len(load) > most:
+                self._loads.appendleft(load[most:])
+                load = load[:most]
+            taken.append(load)
+            most -= _count(load)
+            self.segments -= _count(load)
+        return taken
+
+    def put_back(self, loads: list[Data | FrameBatch]) -> None:
+        """Put what was taken last first again."""
+        self._loads.extendleft(reversed(loads))
+        self.segments += sum(map(_count, loads))
+
+    def clear(self) -> tuple[int, int]:
+        """Forget all; return how many payloads and bytes they were."""
+        lost = self.segments, sum(map(_nbytes, self._loads))
+        self._loads.clear()
+        self.segments = 0
+        return lost
+
+
+def _count(load: Data | FrameBatch) -> int:
+    return len(load) if isinstance(load, FrameBatch) else 1
+
+
+def _nbytes(load: Data | FrameBatch) -> int:
+    return load.nbytes if isinstance(load, FrameBatch) else len(load)
+
+
+def _loads(items: Iterable[Data | tuple[bytes, Data] | FrameBatch]) -> Iterator[Frame | FrameBatch]:
+    """Yield batches as they are; what comes between them, whole or as header and payload, joined."""
+    alone: list[Data] = []
+    for item in items:
+        if isinstance(item, FrameBatch):
+            yield from _joined(alone)
+            yield item
+            alone = []
+        else:
+            alone.append(b"".join(item) if isinstance(item, tuple) else item)
+    yield from _joined(alone)
+
+
+def _joined(parts: list[Data]) -> Iterator[Frame | FrameBatch]:
+    if len(parts) == 1:
+        yield Frame(parts[0])
+    elif parts:
+        size = np.fromiter(map(len, parts), np.int64, len(parts))
+        memory = np.frombuffer(b"".join(parts), np.uint8)
+        yield FrameBatch.of_places(memory, np.cumsum(size) - size, size)
 
 
 class Client(_Link):

@@ -284,7 +284,7 @@ class _Datagrams(Master, Slave):
                 self._sendFrame(Frame.of_view(memory.data[starts[0] : starts[0] + sizes[0]], 0, 0, 0))
             else:
                 start, size = np.array(starts, np.int64), np.array(sizes, np.int64)
-                self._sendBatch(FrameBatch(memory, start, size, time=time.time_ns()))
+                self._sendBatch(FrameBatch.of_places(memory, start, size, time.time_ns()))
         except Exception as error:  # noqa: BLE001  # whatever a sink raises, the thread goes on
             self._note(error)
 

@@ -7,8 +7,9 @@ import itertools
 import json
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sapwood.errors import StreamError
+from sapwood.streams import Frame, FrameBatch
 from sapwood.streams.protocols.rssi import RssiCore
 from sapwood.streams.protocols.rssiheader import ACK, BUSY, NULL, RST, SYN, Parameters, decode, encode
 
@@ -23,7 +25,12 @@ Fate = Callable[[bytes], list[float]]
 
 
 class Wire:
-    """Two ends, segments in flight and a clock; `fate` gives the delays of the copies of a segment."""
+    """Two ends, segments in flight and a clock; `fate` gives the delays of the copies of a segment.
+
+    With `batched` the ends get in one batch what is sent together, and what arrives together.
+    """
+
+    batched = False
 
     def __init__(self, fate: Fate = lambda segment: [0.001]) -> None:
         self.now = 0.0
@@ -46,9 +53,8 @@ class Wire:
     def flush(self, at: int) -> None:
         end = self.ends[at]
         end.advance(self.now)
-        self.received[at].extend(bytes(payload) for payload in end.take_received())
-        for header, payload in end.take_outgoing():
-            segment = header + bytes(payload)
+        self.received[at].extend(singly(end.take_received()))
+        for segment in singly(end.take_outgoing()):
             self.log.append((at, segment))
             for delay in self.fate(segment):
                 heapq.heappush(self._flying, (self.now + delay, next(self._number), 1 - at, segment))
@@ -66,21 +72,43 @@ class Wire:
             if self.now >= end:
                 return
             touched = {at for at in (0, 1) if self.ends[at].deadline() <= self.now}
+            arrived: tuple[list[bytes], list[bytes]] = ([], [])
             while self._flying and self._flying[0][0] <= self.now:
                 _, _, at, segment = heapq.heappop(self._flying)
-                self.ends[at].receive(segment, self.now)
+                arrived[at].append(segment)
                 touched.add(at)
+            for at in touched:
+                self.receive(at, arrived[at])
             for at in touched:
                 self.flush(at)
         raise AssertionError("the ends are never idle")
 
+    def receive(self, at: int, segments: list[bytes]) -> None:
+        if self.batched and segments:
+            self.ends[at].receive_batch(FrameBatch.gather(list(map(Frame, segments))), self.now)
+        else:
+            for segment in segments:
+                self.ends[at].receive(segment, self.now)
+
     def send(self, at: int, *payloads: bytes) -> None:
-        for payload in payloads:
-            self.ends[at].send(payload, self.now)
+        if self.batched and payloads:
+            self.ends[at].send_batch(FrameBatch.gather(list(map(Frame, payloads))), self.now)
+        else:
+            for payload in payloads:
+                self.ends[at].send(payload, self.now)
         self.flush(at)
 
     def headers(self, at: int) -> list[tuple[int, int, int]]:
         return [decode(segment)[:3] for sender, segment in self.log if sender == at]
+
+
+def singly(items: list[Any]) -> Iterator[bytes]:
+    """Yield payloads, or segments, that come whole, in two parts or in batches."""
+    for item in items:
+        if isinstance(item, FrameBatch):
+            yield from map(bytes, item.frames())
+        else:
+            yield b"".join(item) if isinstance(item, tuple) else bytes(item)
 
 
 def numbered(first: int, count: int) -> list[bytes]:
@@ -137,8 +165,10 @@ def test_a_lost_answer_is_given_again_without_a_break() -> None:
     assert wire.server.counters.down == 0
 
 
-def test_numbers_wrap_and_nothing_is_sent_twice_on_a_good_wire() -> None:
+@pytest.mark.parametrize("batched", [False, True])
+def test_numbers_wrap_and_nothing_is_sent_twice_on_a_good_wire(batched: bool) -> None:
     wire = Wire().open()
+    wire.batched = batched
     sent = numbered(0, 1000)
     for first in range(0, 1000, 20):
         wire.send(0, *sent[first : first + 20])
@@ -147,6 +177,47 @@ def test_numbers_wrap_and_nothing_is_sent_twice_on_a_good_wire() -> None:
     assert wire.received == (sent, sent)
     assert [end.counters.retransmitted for end in wire.ends] == [0, 0]
     assert [end.counters.dropped for end in wire.ends] == [{}, {}]
+
+
+def test_a_batch_gives_the_segments_that_single_payloads_give() -> None:
+    logs = []
+    for batched in (False, True):
+        wire = Wire().open()
+        wire.batched = batched
+        wire.send(1, *numbered(0, 3))
+        wire.run(0.05)
+        wire.client.set_busy(True)
+        wire.send(0, b"1", b"22" * 700, b"333", b"4444")
+        logs.append(wire.log)
+    assert logs[0] == logs[1]
+    assert [flags for flags, *_ in wire.headers(0)[-4:]] == [ACK | BUSY] * 4
+
+
+def test_a_batch_is_taken_as_its_segments_are_one_by_one() -> None:
+    seen = []
+    for batched in (False, True):
+        wire = Wire().open()
+        wire.batched = batched
+        wire.send(1, *numbered(0, 2))
+        segments = [encode(ACK, 101 + at, 100 + (at > 5)) + bytes([at]) for at in range(8)]
+        segments += [encode(ACK, 109 + at, 102) + bytes([8 + at]) for at in range(5)]
+        segments[11] = encode(ACK | NULL, 112, 102)
+        wire.receive(1, [*segments, segments[12], encode(ACK, 140, 102) + b"far"])
+        wire.flush(1)
+        seen.append((wire.received[1], wire.log, wire.server.counters, wire.server.under_way))
+        assert wire.server.under_way == 0
+    assert seen[0] == seen[1]
+    assert [payload[0] for payload in seen[0][0]] == [*range(11), 12]
+    assert seen[0][2].dropped == {"duplicate": 1, "window": 1}
+
+
+def test_no_part_of_a_batch_is_sent_when_it_does_not_fit() -> None:
+    wire = Wire().open()
+    for payloads in ([b"1", b""], [b"1", bytes(1457)], [b"1"] * 33):
+        with pytest.raises(StreamError, match=r"room|fit"):
+            wire.client.send_batch(FrameBatch.gather(list(map(Frame, payloads))), wire.now)
+    assert wire.client.under_way == 0
+    assert wire.client.take_outgoing() == []
 
 
 def test_the_window_bounds_what_is_under_way() -> None:
@@ -413,8 +484,11 @@ class BadWire(RuleBasedStateMachine):
         double=st.sampled_from([0.0, 0.2]),
         jitter=st.sampled_from([0.0, 0.0005, 0.004]),
         buffers=st.integers(1, 32),
+        batched=st.booleans(),
     )
-    def begin(self, seed: int, loss: float, double: float, jitter: float, buffers: int) -> None:
+    def begin(
+        self, seed: int, loss: float, double: float, jitter: float, buffers: int, batched: bool
+    ) -> None:
         chance = random.Random(seed)
 
         def fate(segment: bytes) -> list[float]:
@@ -422,6 +496,7 @@ class BadWire(RuleBasedStateMachine):
             return [0.001 + chance.random() * jitter for _ in range(copies)]
 
         self.wire = Wire()
+        self.wire.batched = batched
         self.wire.client.local = Parameters(max_buffers=buffers, max_retran=60)
         self.wire.open()
         self.wire.fate = fate
