@@ -16,6 +16,7 @@ from sapwood.cli.dumping import print_record, print_row, record_facts, records, 
 from sapwood.cli.failure import Damaged, Failure, Unreadable, interruption, one_line, unreadable
 from sapwood.cli.filefacts import print_info, print_report
 from sapwood.cli.output import console, human_bytes, human_count, json_line, json_option, print_json
+from sapwood.cli.paramtype import ParamType
 from sapwood.cli.signals import Terminated, noted_interrupt
 from sapwood.errors import FileError
 
@@ -31,7 +32,7 @@ FRAMES = "frames"  # the table that records of bytes are
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class ConfigChannel(click.ParamType[Any]):
+class ConfigChannel(ParamType):
     """0..255, ``auto`` or ``none``."""
 
     name = "channel"

@@ -16,6 +16,7 @@ import click
 
 from sapwood.cli.failure import Damaged, Failure, Unreadable, interruption, one_line
 from sapwood.cli.output import console, human_bytes, human_count, json_option, print_json
+from sapwood.cli.paramtype import ParamType
 from sapwood.cli.signals import Terminated, noted_interrupt
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def raw() -> None:
     """Convert raw streams of digitisers into LH5 files."""
 
 
-class JsonMapping(click.ParamType[Any]):
+class JsonMapping(ParamType):
     """A JSON object."""
 
     name = "JSON"

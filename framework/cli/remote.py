@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from sapwood.cli.output import console, json_option, print_json
+from sapwood.cli.paramtype import ParamType
 from sapwood.errors import AccessDenied, RemoteError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Address(NamedTuple):
     port: int
 
 
-class AddressType(click.ParamType[Address]):
+class AddressType(ParamType):
     """``host:port``, ``host`` or ``:port``; an IPv6 address stands in brackets."""
 
     name = "host:port"
