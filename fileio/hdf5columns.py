@@ -118,9 +118,11 @@ class Hdf5ColumnsReader(Reader):
             )
         stop = group.rows if stop is None else min(stop, group.rows)
         step = max(nbytes // max(self._row_bytes(group), 1), 1)
-        for first in range(start, stop, step):
+        first = start
+        while first < stop:
             last = min(first + step, stop)
             try:
+                last = self._fitting(group, first, last, nbytes)
                 columns = {name: self._column(group, name, first, last) for name in group.names}
             except OSError as error:
                 raise FileError(
@@ -128,6 +130,16 @@ class Hdf5ColumnsReader(Reader):
                 ) from error
             facts = {key: value for key, value in group.node.attrs.items() if key not in ABOUT_TABLES}
             yield Table(table, columns, facts)
+            first = last
+
+    def _fitting(self, group: _Group, first: int, last: int, nbytes: int) -> int:
+        """Return the end of the rows, one at least, whose ragged values take `nbytes` in each column."""
+        for name, place in group.bounds.items():
+            bounds: NDArray[np.int64] = group.node[place][first : last + 1].astype(np.int64)
+            most = bounds[0] + max(nbytes // group.node[name].dtype.itemsize, 1)
+            if bounds[-1] > most:
+                last = first + max(int(np.searchsorted(bounds, most, side="right")) - 1, 1)
+        return last
 
     def _row_bytes(self, group: _Group) -> int:
         """Return the bytes of a row on average."""

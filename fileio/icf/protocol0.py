@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,18 +14,27 @@ from sapwood.fileio.icf.runs import Index, Run
 __all__ = ["index", "load"]
 
 _RUN_BYTES = 1 << 20  # of file in a run, but for a longer object
+_RELEASED = 16 << 20  # bytes of file that are let go of together
 _FEW = 16  # shorter streaks of equal objects are walked one by one
 _STEP = 512  # objects walked one by one before equal ones are looked for again
 
 
-def index(data: NDArray[np.uint8], begin: int, file: str) -> Index:
+def index(data: NDArray[np.uint8], begin: int, file: str, release: Callable[[int, int], None]) -> Index:
     """Return the runs of whole objects from byte `begin` to the end of `data`, the file.
 
     Its payload is not looked at. What comes after the first object that is not whole is torn.
+
+    Parameters
+    ----------
+    release
+        Called with the first byte and the end of what was looked at.
     """
     runs = []
-    at = begin
+    at = done = begin
     while at < len(data):
+        if at - done >= _RELEASED:
+            release(done, at)
+            done = at
         starts = _chunks(data, at, min(at + _RUN_BYTES, len(data)))
         if not len(starts):
             break

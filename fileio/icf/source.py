@@ -81,7 +81,7 @@ class Source:
         """Return the index of the bytes from `start` on, where a run begins."""
         data, begin = self._map.data, self.header.nbytes
         if self.header.version == 0:
-            return protocol0.index(data, start, self.path)
+            return protocol0.index(data, start, self.path, self._map.release)
         try:
             return protocol1.index(data, begin, self.path, start=start)
         except RuntimeError:
