@@ -9,7 +9,7 @@ from typing import Any
 
 from sapwood.errors import DeviceError
 from sapwood.streams import disconnect, drain, streamConnect, streamConnectBiDir
-from sapwood.streams.protocols.packetizer import STOP_S, Core, CoreV2
+from sapwood.streams.protocols.packetizer import Core, CoreV2
 from sapwood.streams.transports import rssi, udp
 
 __all__ = ["PacketLink"]
@@ -17,6 +17,7 @@ __all__ = ["PacketLink"]
 HEADER = 8  # bytes of RSSI that a datagram spares
 LOOK_S = 0.05  # between looks at what the network says
 FRESH_S = 1.0  # that its word counts
+STOP_S = 2.0  # that a stop gives all receivers together to take what came
 REFUSED = "Nobody listens at this port: is the board on, and is the port right?"
 SILENT = "Is the board on, is the port right, and has it no other client?"
 

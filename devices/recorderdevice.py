@@ -61,6 +61,9 @@ class RecorderDevice(StreamEnd, DataWriter):
         frames = "Frames recorded since Open, configuration records left out"
         self._add_counter("DataFrameCount", frames, self._writer.getDataFrameCount)
         self._add_counter("DroppedCount", "Frames refused or lost since Open", self._getDroppedCount)
+        self._add_counter("GapCount", "How often frames were lost upstream since Open", self._getGapCount)
+        lost = "Frames lost upstream since Open, where their number is known"
+        self._add_counter("LostCount", lost, self._getLostCount)
         room = {"units": "Bytes", "pollInterval": 5 * POLL_S}
         self._add_counter("FreeSpace", "Room left where the data file is", self._getFreeSpace, **room)
         self.add(
@@ -146,7 +149,8 @@ class RecorderDevice(StreamEnd, DataWriter):
     def _showState(self) -> None:
         self._refreshIsOpen()
         self.State.get()
-        for name in ("CurrentSize", "TotalSize", "FrameCount", "DataFrameCount", "DroppedCount"):
+        counts = ("FrameCount", "DataFrameCount", "DroppedCount", "GapCount", "LostCount")
+        for name in ("CurrentSize", "TotalSize", *counts):
             self.node(name).get()
 
     def _refreshIsOpen(self) -> None:
@@ -192,6 +196,12 @@ class RecorderDevice(StreamEnd, DataWriter):
     def _getDroppedCount(self) -> int:
         dropped = self._writer.counters.dropped
         return sum(count for reason, count in list(dropped.items()) if reason != "closed")
+
+    def _getGapCount(self) -> int:
+        return self._writer.counters.gaps
+
+    def _getLostCount(self) -> int:
+        return self._writer.counters.gap_frames
 
     def _getFreeSpace(self) -> int:
         name = str(self.DataFile.value())

@@ -32,14 +32,12 @@ from sapwood.streams.protocols.packetizer_v1 import DecoderV1, EncoderV1
 from sapwood.streams.protocols.packetizer_v2 import DecoderV2, EncoderV2
 from sapwood.streams.protocols.rarelog import RareLog
 
-__all__ = ["STOP_S", "Application", "Core", "CoreV2", "Transport"]
+__all__ = ["Application", "Core", "CoreV2", "Transport"]
 
 _log = logging.getLogger("sapwood.packetizer")
 
 _MAX_DEST = 255
-STOP_S = 2.0
-"""What a stop gives all receivers to take what came, s."""
-
+_STOP_S = 2.0  # that a stop gives all receivers together to take what came
 _ANY_SIZE = (1 << 31) & ~7  # of packets, where the transport states no limit
 
 
@@ -76,7 +74,7 @@ class Transport(Master, Slave):
         """Return whether so many packets can be taken without waiting for a receiver."""
         return self._core._has_room(packets, nbytes)
 
-    def closedFor(self) -> float:
+    def _closed_for(self) -> float:
         """Return how long the link of the transport has been closed, s; 0 where nobody knows."""
         for slave in self._slaves:
             ask: Callable[[], float] | None = getattr(slave, "closedFor", None)
@@ -130,7 +128,7 @@ class Application(Slave):
 
     def closedFor(self) -> float:
         """Return how long the link that packets go by has been closed, s; 0 while it is open."""
-        return self._core._transport.closedFor()
+        return self._core._transport._closed_for()
 
     @property
     def received(self) -> Received:
@@ -373,7 +371,7 @@ class _Packetizer:
             Monotonic time (s) at which what they have not taken is dropped; None for 2 s from now.
         """
         self._open = False
-        until = time.monotonic() + STOP_S if deadline is None else deadline
+        until = time.monotonic() + _STOP_S if deadline is None else deadline
         for application in self._made():
             application._stop(until)
 

@@ -16,7 +16,7 @@ from sapwood.devices import DataWriter, FrontEndBoard, PrbsTx, StreamWriter, Var
 from sapwood.errors import DeviceError, FileError, RecordingExists
 from sapwood.fileio import FileLayer
 from sapwood.fileio import StreamWriter as FileStreamWriter
-from sapwood.streams import Fifo, Frame, Master
+from sapwood.streams import Fifo, Frame, Gap, Master
 from sapwood.tree import Device, LocalCommand, LocalVariable, Root
 
 
@@ -99,6 +99,8 @@ def test_nodes_of_the_writer():
             "FrameCount": ("RO", "UInt64", 1, None),
             "DataFrameCount": ("RO", "UInt64", 1, None),
             "DroppedCount": ("RO", "UInt64", 1, None),
+            "GapCount": ("RO", "UInt64", 1, None),
+            "LostCount": ("RO", "UInt64", 1, None),
             "FreeSpace": ("RO", "UInt64", 5, "Bytes"),
             "State": ("RO", "str", 1, None),
             "Overwrite": ("RW", "bool", 0, None),
@@ -251,6 +253,18 @@ def test_open_while_open_begins_a_new_file(data):
         assert top.Writer.FrameCount.get() == 1
     assert records(data) == [(1, 0, 0, b"first")]
     assert records(data.with_name("second.dat")) == [(1, 0, 0, b"second")]
+
+
+def test_losses_upstream_are_shown(data):
+    with Top(config=False) as top:
+        open_run(top, data)
+        top.source._sendGap(Gap(1, 7, 700, "full"))
+        top.source._sendGap(Gap(None, 0, 0, "link"))
+        top.Writer.Close()
+        assert (top.Writer.GapCount.value(), top.Writer.LostCount.value()) == (2, 7)
+        assert top.Writer.DroppedCount.value() == 0
+        open_run(top, data.with_name("second.dat"))
+        assert (top.Writer.GapCount.get(), top.Writer.LostCount.get()) == (0, 0)
 
 
 def test_errored_frames_can_be_left_out(data):
