@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import hashlib
 import json
 import os
@@ -308,6 +309,17 @@ def test_chunks_there_and_back(data: bytes, level: int, library: str, shuffle: b
     rows = np.frombuffer(data[: len(data) // 7 * 7], dtype)
     filters = ChunkFilter(level, library, shuffle, check)
     assert filters.decode(filters.encode(rows), 0, dtype, len(rows)).tobytes() == rows.tobytes()
+
+
+@pytest.mark.parametrize("size", [0, 1, 79_900, 80_100, 123_480, 159_900, 160_100, 719_900, 1_200_000])
+def test_bzip2_is_that_of_the_level(size: int) -> None:
+    """Noise, and runs that make a block as much longer than the data as they can."""
+    noise = np.random.default_rng(5).integers(0, 256, size, np.uint8)
+    runs = np.resize(np.repeat(np.arange(256, dtype=np.uint8), 4), size)
+    for rows in (noise, runs):
+        for level in (1, 2, 9):
+            stored = ChunkFilter(level, "bzip2", shuffle=False, fletcher32=False).encode(rows)
+            assert stored == bz2.compress(rows.tobytes(), level)
 
 
 def test_checksum_is_that_of_hdf5(tmp_path: Path) -> None:
