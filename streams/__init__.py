@@ -5,26 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sapwood.extras import lazy_exports
-from sapwood.streams.batch import FrameBatch
-from sapwood.streams.counters import StageCounters
-from sapwood.streams.frame import Frame, FrameLock
-from sapwood.streams.gap import Gap
-from sapwood.streams.link import (
-    Master,
-    Slave,
-    StreamEnd,
-    connect,
-    disconnect,
-    downstream,
-    drain,
-    streamConnect,
-    streamConnectBiDir,
-)
 
 if TYPE_CHECKING:
+    from sapwood.streams.batch import FrameBatch
+    from sapwood.streams.counters import StageCounters
     from sapwood.streams.eventbuilder import EventBuilder
     from sapwood.streams.fifo import Fifo
     from sapwood.streams.filter import Filter
+    from sapwood.streams.frame import Frame, FrameLock
+    from sapwood.streams.gap import Gap
+    from sapwood.streams.link import (
+        Master,
+        Slave,
+        StreamEnd,
+        connect,
+        disconnect,
+        downstream,
+        drain,
+        streamConnect,
+        streamConnectBiDir,
+    )
     from sapwood.streams.payloadfield import PayloadField
     from sapwood.streams.prbs import Prbs
     from sapwood.streams.ratedrop import RateDrop
@@ -55,16 +55,31 @@ __all__ = [
     "streamConnectBiDir",
 ]
 
+_HOMES = {
+    "batch": ("FrameBatch",),
+    "counters": ("StageCounters",),
+    "eventbuilder": ("EventBuilder",),
+    "fifo": ("Fifo",),
+    "filter": ("Filter",),
+    "frame": ("Frame", "FrameLock"),
+    "gap": ("Gap",),
+    "link": (
+        "Master",
+        "Slave",
+        "StreamEnd",
+        "connect",
+        "disconnect",
+        "downstream",
+        "drain",
+        "streamConnect",
+        "streamConnectBiDir",
+    ),
+    "payloadfield": ("PayloadField",),
+    "prbs": ("Prbs",),
+    "ratedrop": ("RateDrop",),
+    "zip": ("StreamUnZip", "StreamZip"),
+}
+
 __getattr__ = lazy_exports(
-    __name__,
-    {
-        "EventBuilder": "sapwood.streams.eventbuilder",
-        "Fifo": "sapwood.streams.fifo",
-        "Filter": "sapwood.streams.filter",
-        "PayloadField": "sapwood.streams.payloadfield",
-        "Prbs": "sapwood.streams.prbs",
-        "RateDrop": "sapwood.streams.ratedrop",
-        "StreamUnZip": "sapwood.streams.zip",
-        "StreamZip": "sapwood.streams.zip",
-    },
+    __name__, {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
 )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,23 +49,22 @@ _NOT_IN_NAMES = re.compile("[{}/]")
 _STRINGS = "SUTO"  # O: h5py's strings of variable length
 _HISTOGRAM_FIELDS = {"binning", "weights", "isdensity"}
 _DIMS = r"<(\d{1,4}(?:,\d{1,4})*)>"
-_PATTERNS = [
-    (SCALAR, re.compile(r"()(real|bool|complex|string)")),
-    (ENCODED_VECTORS, re.compile(rf"array{_DIMS}\{{encoded_array<1>\{{(.+)\}}\}}")),
-    (VECTORS, re.compile(rf"array{_DIMS}\{{(array<\d{{1,4}}>\{{.+\}})\}}")),
-    (DETECTOR_IDS, re.compile(rf"array{_DIMS}\{{(detectorid)\}}")),
-    (ARRAY, re.compile(rf"array{_DIMS}\{{([^{{}}]+|enum\{{[^{{}}]*\}})\}}")),
-    (FIXED_SIZE, re.compile(rf"fixedsize_array{_DIMS}\{{([^{{}}]+)\}}")),
-    (EQUAL_SIZED, re.compile(rf"array_of_equalsized_arrays{_DIMS}\{{([^{{}}]+)\}}")),
-    (ENCODED_ARRAYS, re.compile(rf"array_of_encoded_equalsized_arrays{_DIMS}\{{([^{{}}]+)\}}")),
-    (VIEW, re.compile(r"view\{()(.*)\}")),
-    (STRUCT, re.compile(r"struct\{()(.*)\}")),
-    (TABLE, re.compile(r"table\{()(.*)\}")),
-]
+_PATTERNS = (
+    (SCALAR, r"()(real|bool|complex|string)"),
+    (ENCODED_VECTORS, rf"array{_DIMS}\{{encoded_array<1>\{{(.+)\}}\}}"),
+    (VECTORS, rf"array{_DIMS}\{{(array<\d{{1,4}}>\{{.+\}})\}}"),
+    (DETECTOR_IDS, rf"array{_DIMS}\{{(detectorid)\}}"),
+    (ARRAY, rf"array{_DIMS}\{{([^{{}}]+|enum\{{[^{{}}]*\}})\}}"),
+    (FIXED_SIZE, rf"fixedsize_array{_DIMS}\{{([^{{}}]+)\}}"),
+    (EQUAL_SIZED, rf"array_of_equalsized_arrays{_DIMS}\{{([^{{}}]+)\}}"),
+    (ENCODED_ARRAYS, rf"array_of_encoded_equalsized_arrays{_DIMS}\{{([^{{}}]+)\}}"),
+    (VIEW, r"view\{()(.*)\}"),
+    (STRUCT, r"struct\{()(.*)\}"),
+    (TABLE, r"table\{()(.*)\}"),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Datatype:
+class Datatype(NamedTuple):
     """What a ``datatype`` attribute says.
 
     Parameters
@@ -97,7 +95,7 @@ def parse(text: str) -> Datatype:
     UnknownDatatypeError
         When it is none of LH5's.
     """
-    for kind, pattern in _PATTERNS:
+    for kind, pattern in _patterns():
         match = pattern.fullmatch(text)
         if match is None:
             continue
@@ -109,6 +107,11 @@ def parse(text: str) -> Datatype:
             kind = HISTOGRAM
         return Datatype(kind, fields=fields)
     raise UnknownDatatypeError(f"unknown datatype {text[:200]!r}")
+
+
+@cache
+def _patterns() -> list[tuple[str, re.Pattern[str]]]:
+    return [(kind, re.compile(pattern)) for kind, pattern in _PATTERNS]
 
 
 def form(kind: str, element: str, dims: Iterable[int] = ()) -> str:

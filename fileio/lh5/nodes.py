@@ -192,9 +192,9 @@ class Lists:
         """Look at every group anew: objects were removed."""
         self._known.clear()
 
-    def made(self, path: str, said: Datatype) -> None:
-        """Take down that the group `path` is new, and that its datatype says `said`."""
-        self._known[path] = (said.kind, set(said.fields))
+    def made(self, path: str, kind: str, names: Iterable[str]) -> None:
+        """Take down that the group `path` is new, and that its datatype names `names`."""
+        self._known[path] = (kind, set(names))
 
     def add(self, group: Any, names: Iterable[str]) -> None:
         """Let the datatype of `group` name `names` too; a group that has none becomes a struct."""

@@ -16,13 +16,9 @@ from numpy.typing import ArrayLike
 from sapwood.errors import SapwoodError
 from sapwood.fileio.formats import PathLike
 from sapwood.fileio.hdf5 import close_written, forsake, h5py, open_h5, refusal, refusal_told
-from sapwood.fileio.lh5 import views
-from sapwood.fileio.lh5.buffers import fill
 from sapwood.fileio.lh5.errors import LH5EncodeError
-from sapwood.fileio.lh5.gathering import read_files
 from sapwood.fileio.lh5.lgdo import LGDO
 from sapwood.fileio.lh5.nodes import full_name, is_dataset, member, rows_of, typed
-from sapwood.fileio.lh5.reading import Request, field_mask, read_object
 from sapwood.fileio.lh5.scalar import Scalar
 from sapwood.fileio.lh5.struct import Struct
 from sapwood.fileio.lh5.writing import ObjectWriter
@@ -284,6 +280,9 @@ class LH5Store:
         FileError
             When the file cannot be opened.
         """
+        from sapwood.fileio.lh5.buffers import fill
+        from sapwood.fileio.lh5.gathering import read_files
+
         if field_mask is None and isinstance(obj_buf, Struct):
             field_mask = list(obj_buf)
         found = read_files(
@@ -300,6 +299,8 @@ class LH5Store:
         return found if obj_buf is None else fill(obj_buf, obj_buf_start, found)
 
     def _one(self, name: str, lh5_file: File, rows: Any, mask: Any, decompress: bool) -> Any:
+        from sapwood.fileio.lh5.reading import Request, field_mask, read_object
+
         with self._reading(lh5_file) as file, typed(file.file.filename):
             return read_object(_target(file, name), Request(rows, field_mask(mask), decompress))
 
@@ -382,6 +383,8 @@ class LH5Store:
         mode = _MODES.get(wo_mode)
         if mode is None or mode == "append_column":
             raise LH5EncodeError(f"Invalid wo_mode: {wo_mode}", expected=", ".join(_MODES))
+        from sapwood.fileio.lh5 import views
+
         where = target if isinstance(target, str) else target.name
         link = views.Link(where, link_type, None if external_file is None else os.fspath(external_file))
         with self._writing(lh5_file, "w" if mode == "overwrite_file" else "a") as writer:

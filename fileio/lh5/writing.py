@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sapwood.fileio.lh5 import codecs, datatype
+from sapwood.fileio.lh5 import datatype
 from sapwood.fileio.lh5.appender import Appender, ChunkQueue, cast
 from sapwood.fileio.lh5.array import Array
 from sapwood.fileio.lh5.creating import Creator, Stored, add_attributes
@@ -196,7 +196,7 @@ class ObjectWriter:
         group = parent.create_group(name)
         add_attributes(group.id, obj.attrs)
         if isinstance(obj, Struct):
-            self._lists.made(full_name(parent, name), datatype.parse(obj.attrs["datatype"]))
+            self._lists.made(full_name(parent, name), obj.kind, obj)
         return group
 
     def _put_vectors(self, obj: VectorOfVectors, group: Any, name: str, settings: Mapping[str, Any]) -> None:
@@ -281,7 +281,7 @@ class ObjectWriter:
         for name, part in parts.items():
             if name in node:
                 self._check(part, node[name])
-        if isinstance(obj, _ENCODED) and codecs.codec_of(attributes(node)) != codecs.codec_of(obj.attrs):
+        if isinstance(obj, _ENCODED) and _codec(attributes(node)) != _codec(obj.attrs):
             raise self._refused(node, "the same codec", obj.attrs.get("codec"))
 
     def _refused(self, node: Any, expected: object, seen: object) -> LH5EncodeError:
@@ -337,5 +337,18 @@ def _encoded(obj: Any) -> Any:
         if all(new[name] is value for name, value in obj.items()):
             return obj
         return Table(new, len(obj), obj.attrs) if isinstance(obj, Table) else Struct(new, obj.attrs)
-    codec = codecs.codec_of(obj.attrs.get("compression")) if isinstance(obj, LGDO) else None
-    return obj if codec is None else codecs.encode(obj, codec)
+    codec = _codec(obj.attrs.get("compression")) if isinstance(obj, LGDO) else None
+    if codec is None:
+        return obj
+    from sapwood.fileio.lh5.codecs import encode
+
+    return encode(obj, codec)
+
+
+def _codec(facts: Any) -> Any:
+    """Return the codec that `facts` name; the module of codecs is imported where there are any."""
+    if facts is None:
+        return None
+    from sapwood.fileio.lh5.codecs import codec_of
+
+    return codec_of(facts)

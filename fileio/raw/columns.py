@@ -89,7 +89,8 @@ def distinct(values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind in "iu" and len(values) and values.min() >= 0 and values.max() < _FEW:
         return np.flatnonzero(np.bincount(values.astype(np.intp, copy=False)))
     ordered = np.sort(values)
-    return ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
+    found: NDArray[Any] = ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
+    return found
 
 
 def select_rows(block: Mapping[str, Any], rows: NDArray[np.intp]) -> dict[str, Any]:

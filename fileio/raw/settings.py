@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
@@ -35,6 +34,8 @@ def load_dict(path: str | os.PathLike[str]) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"Failed to read {name}", file=name, seen=error) from error
     if name.endswith(".json"):
+        import json
+
         try:
             found = json.loads(text)
         except ValueError as error:
