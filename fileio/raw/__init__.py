@@ -35,11 +35,14 @@ if TYPE_CHECKING:
     from sapwood.fileio.lh5 import LH5Store
     from sapwood.fileio.raw.buffer import RawBuffer, RawBufferList
     from sapwood.fileio.raw.build import build_raw
+    from sapwood.fileio.raw.compass.streamer import CompassStreamer
     from sapwood.fileio.raw.datastreamer import DataStreamer
     from sapwood.fileio.raw.decoder import DataDecoder
     from sapwood.fileio.raw.errors import OutSpecError, StreamTypeError
     from sapwood.fileio.raw.fcio.streamer import FCStreamer
     from sapwood.fileio.raw.library import RawBufferLibrary
+    from sapwood.fileio.raw.llama.streamer import LLAMAStreamer
+    from sapwood.fileio.raw.orca.streamer import OrcaStreamer
     from sapwood.fileio.raw.packetstreamer import PacketStreamer
     from sapwood.fileio.raw.processing import process_table
     from sapwood.fileio.raw.reading import read_raw
@@ -51,10 +54,13 @@ if TYPE_CHECKING:
     from sapwood.fileio.raw.writing import write_to_lh5_and_clear
 
 __all__ = [
+    "CompassStreamer",
     "DataDecoder",
     "DataStreamer",
     "FCStreamer",
     "LH5Store",
+    "LLAMAStreamer",
+    "OrcaStreamer",
     "OutSpecError",
     "PacketBlock",
     "PacketStream",
@@ -80,11 +86,14 @@ __all__ = [
 _HOMES = {
     "buffer": ("RawBuffer", "RawBufferList"),
     "build": ("build_raw",),
+    "compass.streamer": ("CompassStreamer",),
     "datastreamer": ("DataStreamer",),
     "decoder": ("DataDecoder",),
     "errors": ("OutSpecError", "StreamTypeError"),
     "fcio.streamer": ("FCStreamer",),
     "library": ("RawBufferLibrary",),
+    "llama.streamer": ("LLAMAStreamer",),
+    "orca.streamer": ("OrcaStreamer",),
     "packetstreamer": ("PacketStreamer",),
     "processing": ("process_table",),
     "reading": ("read_raw",),

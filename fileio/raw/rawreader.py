@@ -18,7 +18,8 @@ from sapwood.errors import FormatError
 from sapwood.fileio.formats import CHUNK_BYTES, CLEAN, LOSS, PathLike, Reader, Report
 from sapwood.fileio.lh5.columns import ObjectTable
 from sapwood.fileio.raw.datastreamer import DataStreamer
-from sapwood.fileio.raw.orca.stream import OrcaStream
+from sapwood.fileio.raw.orca.header import OrcaHeader
+from sapwood.fileio.raw.orca.streamer import OrcaStreamer
 from sapwood.fileio.raw.packetstreamer import PacketStreamer
 from sapwood.fileio.raw.reading import ChosenTables
 from sapwood.fileio.raw.rescue import torn_bytes
@@ -77,8 +78,8 @@ class RawReader(Reader):
         streamer = self.streamer()
         first = streamer.open_stream(self._path)
         try:
-            if isinstance(streamer, PacketStreamer) and isinstance(streamer.stream, OrcaStream):
-                return _orca_header(streamer.stream)
+            if isinstance(streamer, OrcaStreamer):
+                return _orca_header(streamer.header)
             return {one.out_name: plain(one.lgdo.rows(0, 1) if one.size else one.lgdo) for one in first}
         finally:
             streamer.close_stream()
@@ -275,9 +276,8 @@ def _damage(summary: Summary) -> Iterator[str]:
     yield from summary.problems
 
 
-def _orca_header(stream: OrcaStream) -> dict[str, Any]:
+def _orca_header(header: OrcaHeader) -> dict[str, Any]:
     """Return run number, versions and decoders: the whole header is long."""
-    header = stream.header
     facts: dict[str, Any] = {"decoders": header.get_decoder_list()}
     try:
         facts["run_number"] = header.get_run_number()

@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from sapwood.errors import nearest
@@ -16,7 +15,6 @@ from sapwood.fileio.raw.buffer import RawBuffer
 from sapwood.fileio.raw.datastreamer import DataStreamer
 from sapwood.fileio.raw.errors import InputMissing, StreamTypeError, UnknownStreamType
 from sapwood.fileio.raw.library import RawBufferLibrary
-from sapwood.fileio.raw.packetstreamer import PacketStreamer
 from sapwood.fileio.raw.source import open_source
 
 __all__ = [
@@ -78,28 +76,31 @@ def _is_compass(head: bytes) -> bool:
     return len(head) >= 2 and head[1] == 0xCA and head[0] & 0xF0 in (0xE0, 0)
 
 
-def _driven(home: str) -> Callable[..., DataStreamer]:
-    """Return what makes a streamer that drives the stream class ``module:class``."""
+def _by_name(home: str) -> Callable[..., DataStreamer]:
+    """Return what makes a streamer of the class ``module:class``, imported when it is needed."""
 
     def make(**options: Any) -> DataStreamer:
         module, _, name = home.partition(":")
-        return PacketStreamer(partial(getattr(importlib.import_module(f"{_HOME}.{module}"), name), **options))
+        streamer: DataStreamer = getattr(importlib.import_module(f"{_HOME}.{module}"), name)(**options)
+        return streamer
 
     return make
-
-
-def _compass(compass_config_file: Any = None) -> DataStreamer:
-    return _driven("compass.stream:CompassStream")(config_file=compass_config_file)
 
 
 _HOME = "sapwood.fileio.raw"
 _types: dict[str, StreamType] = {
     one.name: one
     for one in (
-        StreamType("FlashCam", _driven("fcio.stream:FCIOStream"), _is_fcio, ("fcio",)),
-        StreamType("ORCA", _driven("orca.stream:OrcaStream"), _is_orca, ("orca",)),
-        StreamType("LlamaDaq", _driven("llama.stream:LlamaStream"), _is_llama, (), ("timezone",)),
-        StreamType("Compass", _compass, _is_compass, ("bin", "BIN"), ("compass_config_file",)),
+        StreamType("FlashCam", _by_name("fcio.streamer:FCStreamer"), _is_fcio, ("fcio",)),
+        StreamType("ORCA", _by_name("orca.streamer:OrcaStreamer"), _is_orca, ("orca",)),
+        StreamType("LlamaDaq", _by_name("llama.streamer:LLAMAStreamer"), _is_llama, (), ("timezone",)),
+        StreamType(
+            "Compass",
+            _by_name("compass.streamer:CompassStreamer"),
+            _is_compass,
+            ("bin", "BIN"),
+            ("compass_config_file",),
+        ),
     )
 }
 

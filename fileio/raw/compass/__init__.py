@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from sapwood.fileio.raw.compass.headerdecoder import CompassHeaderDecoder
     from sapwood.fileio.raw.compass.layout import EventLayout
     from sapwood.fileio.raw.compass.stream import CompassStream
+    from sapwood.fileio.raw.compass.streamer import CompassStreamer
 
 __all__ = [
     "CompassConfig",
     "CompassEventDecoder",
     "CompassHeaderDecoder",
     "CompassStream",
+    "CompassStreamer",
     "EventLayout",
 ]
 
@@ -31,6 +33,7 @@ _HOMES = {
     "CompassEventDecoder": "eventdecoder",
     "CompassHeaderDecoder": "headerdecoder",
     "CompassStream": "stream",
+    "CompassStreamer": "streamer",
     "EventLayout": "layout",
 }
 

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from sapwood.fileio.raw.llama.eventdecoder import LLAMAEventDecoder
     from sapwood.fileio.raw.llama.headerdecoder import LLAMAHeaderDecoder
     from sapwood.fileio.raw.llama.stream import LlamaStream
+    from sapwood.fileio.raw.llama.streamer import LLAMAStreamer
 
-__all__ = ["LLAMAEventDecoder", "LLAMAHeaderDecoder", "LlamaConfig", "LlamaStream"]
+__all__ = ["LLAMAEventDecoder", "LLAMAHeaderDecoder", "LLAMAStreamer", "LlamaConfig", "LlamaStream"]
 
 _HOMES = {
+    "LLAMAStreamer": "streamer",
     "LlamaConfig": "config",
     "LLAMAEventDecoder": "eventdecoder",
     "LLAMAHeaderDecoder": "headerdecoder",

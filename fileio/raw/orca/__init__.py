@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from sapwood.fileio.raw.orca.header import OrcaHeader
     from sapwood.fileio.raw.orca.skim import skim_orca_file
     from sapwood.fileio.raw.orca.stream import OrcaStream
+    from sapwood.fileio.raw.orca.streamer import OrcaStreamer
 
-__all__ = ["OrcaHeader", "OrcaStream", "skim_orca_file"]
+__all__ = ["OrcaHeader", "OrcaStream", "OrcaStreamer", "skim_orca_file"]
 
 __getattr__ = lazy_exports(
     __name__,
     {
         "OrcaHeader": f"{__name__}.header",
         "OrcaStream": f"{__name__}.stream",
+        "OrcaStreamer": f"{__name__}.streamer",
         "skim_orca_file": f"{__name__}.skim",
     },
 )

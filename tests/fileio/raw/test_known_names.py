@@ -51,6 +51,36 @@ def test_names_and_arguments(name: str) -> None:
     assert set(NAMES[name].split()) <= set(arguments)
 
 
+STREAMERS = {
+    "FCStreamer": "synth-sparse.fcio",
+    "OrcaStreamer": "synth-sis3302.orca",
+    "CompassStreamer": "compass_test_data.BIN",
+    "LLAMAStreamer": "20241218-150158-pulser.bin",
+}
+
+
+@pytest.mark.parametrize("name", STREAMERS)
+def test_streamers_by_their_names(name: str, golden_daq: Path) -> None:
+    path, kind = golden_daq / STREAMERS[name], getattr(raw, name)
+    assert isinstance(raw.get_streamer(path), kind)
+    streamer = kind()
+    header = streamer.open_stream(str(path))
+    assert [one.loc for one in header] == [1]
+    assert sum(one.loc for chunk in streamer for one in chunk) > 10
+    assert streamer.n_bytes_read == path.stat().st_size
+    streamer.close_stream()
+
+
+def test_orca_streamers_know_their_header(golden_daq: Path) -> None:
+    path = golden_daq / "synth-sis3302.orca"
+    assert raw.OrcaStreamer.is_orca_stream(str(path))
+    assert not raw.OrcaStreamer.is_orca_stream(golden_daq / "synth-sparse.fcio")
+    streamer = raw.OrcaStreamer()
+    streamer.open_stream(path)
+    assert "ORSIS3302DecoderForEnergy" in streamer.header.get_decoder_list()
+    streamer.close_stream()
+
+
 class BytesDecoder(DataDecoder):
     """Sets the elements of rows one by one, and names its keys by `get_key_list`."""
 
