@@ -88,9 +88,9 @@ def test_data_and_registers_stay_whole(
 def test_a_network_that_is_cut_ends_the_link_until_it_is_back(
     wire: FrontEndWire, await_true: Callable[..., Any]
 ) -> None:
-    with tree(wire.port, timeout=0.5) as root:
+    with tree(wire.port, timeout=20.0) as root:
         wire.faults.network("in", loss=1)
-        with pytest.raises(BusTimeout):
+        with pytest.raises(BusError, match="The link to the firmware broke"):
             root.Board.ScratchPad.get()
         await_true(lambda: not root.Net.rssiOpen.get(), "link closed")
         wire.faults.clear()
@@ -154,7 +154,7 @@ def test_a_board_that_takes_no_requests_gets_busy_and_loses_nothing(
 def _read(root: Root) -> int:
     try:
         return int(root.Board.ScratchPad.get())
-    except BusTimeout:
+    except BusError:
         return -1
 
 
