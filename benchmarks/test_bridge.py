@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,6 +64,18 @@ def bridge(sink: Slave) -> Iterator[Master]:
     finally:
         client.abort()
         server.abort()
+
+
+def bind_pair(lower: Any, upper: Any) -> int:
+    """Bind two sockets to neighbouring ports; return the lower one."""
+    while True:
+        port = int(lower.bind_to_random_port(f"tcp://{HOST}"))
+        try:
+            upper.bind(f"tcp://{HOST}:{port + 1}")
+        except zmq.ZMQError:  # it is another program's
+            lower.unbind(lower.last_endpoint)
+        else:
+            return port
 
 
 def bare(count: int, size: int) -> None:
@@ -121,9 +134,7 @@ def test_small_frames_to_a_rogue_end(race) -> None:
     count = 50_000
     batch = FrameBatch.from_rows(np.zeros((10_000, 100), np.uint8))
     with zmq.Context() as context, context.socket(zmq.PULL) as pull, context.socket(zmq.PUSH) as push:
-        port = pull.bind_to_random_port(f"tcp://{HOST}")
-        push.bind(f"tcp://{HOST}:{port + 1}")
-        client, master = TcpClient(HOST, port), Master()
+        client, master = TcpClient(HOST, bind_pair(pull, push)), Master()
         master >> client
 
         def take() -> None:
