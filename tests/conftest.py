@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,14 @@ def _is_free(port: int) -> bool:
             except OSError:
                 return False
     return True
+
+
+@pytest.fixture
+def collect() -> Iterator[Callable[[], int]]:
+    """`gc.collect` for what is made from now on: to look at all that a long run holds takes seconds."""
+    gc.freeze()
+    yield gc.collect
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

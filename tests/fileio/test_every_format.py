@@ -374,13 +374,13 @@ def test_golden_files_are_recognised(
                 fileio.detect(path)
 
 
-def test_chunks_are_let_go_of(sample: tuple[Format, Path]) -> None:
+def test_chunks_are_let_go_of(sample: tuple[Format, Path], collect: Callable[[], int]) -> None:
     """Memory is that of a chunk: what was yielded does not wait for the garbage collector."""
     format, path = sample
     with format.open(path) as reader:
         for table in reader.tables():
             list(reader.chunks(table.name))
-            gc.collect()
+            collect()
             gc.disable()
             try:
                 seen = [

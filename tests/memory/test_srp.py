@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import logging
 import struct
 import threading
@@ -759,7 +758,7 @@ def test_inline_works_with_a_client_in_the_same_stack() -> None:
         assert bytes(access(client, Read, 0x40, bytes(4)).data) == b"abcd"
 
 
-def test_a_forgotten_server_ends_its_thread() -> None:
+def test_a_forgotten_server_ends_its_thread(collect: Callable[[], int]) -> None:
     server, kept, source = SrpV3Emulation(), Kept(), StreamMaster()
     source >> server >> kept
     source._sendFrame(Frame(request3(srp.READ, 1, 0, 4)))
@@ -768,7 +767,7 @@ def test_a_forgotten_server_ends_its_thread() -> None:
     gone = weakref.ref(server)
     source._removeSlave(server)
     del server
-    gc.collect()
+    collect()
     assert gone() is None
     assert worker is not None
     worker.join(OPEN_S)

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import gc
 import threading
 import weakref
+from collections.abc import Callable
 
 import pytest
 
@@ -115,13 +115,13 @@ def test_an_answer_to_one_starts_the_timers_of_the_others_anew() -> None:
     assert slave._getTransaction(first.id()) is None
 
 
-def test_pending_transactions_are_forgotten_with_their_owner() -> None:
+def test_pending_transactions_are_forgotten_with_their_owner(collect: Callable[[], int]) -> None:
     slave = Slave()
     transaction = make()
     slave._addTransaction(transaction)
     number, gone = transaction.id(), weakref.ref(transaction)
     del transaction
-    gc.collect()
+    collect()
     assert gone() is None
     assert slave._getTransaction(number) is None
 
@@ -197,12 +197,12 @@ def test_what_a_slave_raises_is_the_error() -> None:
     assert master._getError() == "KeyError: 'no such register'"
 
 
-def test_no_transaction_outlives_its_use(memory, build, spec) -> None:
+def test_no_transaction_outlives_its_use(memory, build, spec, collect) -> None:
     block = build(memory, spec("a"))[0]
     kept: list[weakref.ref[Transaction]] = []
     memory.before = lambda transaction: kept.append(weakref.ref(transaction))
     for value in range(50):
         block.write(block.fields[0], value)
-    gc.collect()
+    collect()
     assert len(kept) == 100
     assert sum(ref() is not None for ref in kept) == 0

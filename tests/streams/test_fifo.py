@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -481,7 +481,7 @@ def test_a_sink_may_stop_its_own_fifo() -> None:
     assert balanced(fifo)
 
 
-def test_a_forgotten_fifo_ends_its_thread() -> None:
+def test_a_forgotten_fifo_ends_its_thread(collect: Callable[[], int]) -> None:
     sink = Sink()
     master, fifo = linked(sink)
     master._sendFrame(frame(0))
@@ -489,7 +489,7 @@ def test_a_forgotten_fifo_ends_its_thread() -> None:
     (worker,) = sink.threads
     gone = weakref.ref(fifo)
     del master, fifo
-    gc.collect()
+    collect()
     worker.join(WAIT_S)
     assert gone() is None
     assert not worker.is_alive()

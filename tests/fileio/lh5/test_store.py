@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -185,11 +185,11 @@ def test_the_same_data_give_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def test_a_forgotten_store_completes_its_files(tmp_path: Path) -> None:
+def test_a_forgotten_store_completes_its_files(tmp_path: Path, collect: Callable[[], int]) -> None:
     store = lh5.LH5Store(keep_open=True)
     store.write(lh5.Array([1, 2, 3]), "x", tmp_path / "run.lh5")
     del store
-    gc.collect()
+    collect()
     assert lh5.read("x", tmp_path / "run.lh5").nda.tolist() == [1, 2, 3]
 
 

@@ -574,9 +574,9 @@ class BreakingWire(BadWire):
 
 
 TestBadWire = BadWire.TestCase
-TestBadWire.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)
+TestBadWire.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 TestBreakingWire = BreakingWire.TestCase
-TestBreakingWire.settings = settings(max_examples=200, stateful_step_count=20, deadline=None)
+TestBreakingWire.settings = settings(max_examples=100, stateful_step_count=20, deadline=None)
 
 
 def test_a_stopped_end_has_no_deadline() -> None:
