@@ -111,8 +111,17 @@ class WireDemo:
 
         host, _, port = address.rpartition(":")
         root = Root(name="Demo", pollEn=False)
-        patience = {"waitTimeout": wait, "refusedTimeout": REFUSED_S}
-        root.add(UdpRssiPack(name="Net", host=host, port=int(port), jumbo=True, packVer=2, **patience))
+        root.add(
+            UdpRssiPack(
+                name="Net",
+                host=host,
+                port=int(port),
+                jumbo=True,
+                packVer=2,
+                waitTimeout=wait,
+                refusedTimeout=REFUSED_S,
+            )
+        )
         self._registers = SrpV3()
         streamConnectBiDir(self._registers, root.Net.application(REGISTER_DEST))
         root.addInterface(self._registers)
