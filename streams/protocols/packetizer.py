@@ -302,7 +302,9 @@ class _Packetizer:
             else:
                 events = self._decoder.batch(packets)
             if self.getDropCount() != before:
-                self._rare.warning("Packets were dropped, in all: %s", self.dropped)
+                dropped = self.dropped
+                hint = ". Does the other end speak another version?" if "version" in dropped else ""
+                self._rare.warning("Packets were dropped, in all: %s%s", dropped, hint)
             for dest, event in events:
                 self._deliver(dest, event)
 

@@ -539,3 +539,9 @@ def test_dropped_packets_are_logged_now_and_then(new_core: Any, caplog: pytest.L
     lines = [record.getMessage() for record in caplog.records if record.name == "sapwood.packetizer"]
     assert lines[0] == "Packets were dropped, in all: {'size': 1}"
     assert len(lines) < 10
+
+
+def test_packets_of_another_version_are_told_as_such(new_core: Any, caplog: pytest.LogCaptureFixture) -> None:
+    [packet] = packets_of(new_core, 2, bytes(8))
+    new_core(1).transport()._acceptFrame(packet)
+    assert "{'version': 1}. Does the other end speak another version?" in caplog.text
