@@ -14,6 +14,7 @@ one recorder for all of them compression is a setting, not another recorder.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 
@@ -33,6 +34,7 @@ __all__ = ["BatchRecorder"]
 
 QUEUE_BYTES = 64 << 20
 _LEAST = 64 << 10  # payload bytes that are worth waking the writer thread
+_NEVER = sys.maxsize
 _MOST_WAITING = 1024  # batches that a format may hold back before it is flushed
 
 
@@ -77,13 +79,14 @@ class BatchRecorder(RecorderBase):
         self._parts: RecordedParts | None = None
         self._thread: threading.Thread | None = None
         super().__init__(files, logger or logging.getLogger(__name__), period_s, sync_bytes, close_timeout_s)
+        self._acquire, self._release = self._lock.acquire, self._lock.lock.release
         self._work = threading.Condition(self._lock.lock)  # for the writer thread
         self._room = threading.Condition(self._lock.lock)  # for producers
 
     def _reset(self) -> None:
         super()._reset()
         self._inbox.clear()
-        self._idle = False  # the writer thread sleeps until something comes
+        self._wake_at = _NEVER  # payload bytes in the queue that the writer thread is to be woken for
         self._fitting = -1  # size of frames known to fit
         self._in_hand = 0  # memory of what the writer thread took out and has not written yet
         self._stop = self._flushing = self._stalled = self._pressed = False
@@ -174,15 +177,29 @@ class BatchRecorder(RecorderBase):
             When the format cannot hold the frame; it is counted ``invalid``.
         """
         size = frame.size
+        self._acquire()
+        try:
+            if size == self._fitting and self._is_quick():
+                inbox = self._inbox
+                if inbox.cost + self._in_hand + size + FRAME_COST <= self._queue_bytes:
+                    source.count += 1
+                    inbox.add_frame(frame, source.forced, source.config)
+                    tally = self._tally
+                    tally.accepted_frames += 1
+                    tally.accepted_bytes += size
+                    if inbox.nbytes >= self._wake_at:
+                        self._wake()
+                    return
+        finally:
+            self._release()
+        self._offer_frame(frame, size, source)
+
+    def _offer_frame(self, frame: Frame, size: int, source: Source) -> None:
+        """Take a frame that needs a closer look."""
         if not size:
             self.drop("empty", 1, 0, source)
             return
         with self._lock:
-            if size == self._fitting and self._is_quick(size):
-                source.count += 1
-                self._inbox.add_frame(frame, source.forced, source.config)
-                self._accepted(1, size)
-                return
             if size != self._fitting and self._state == RECORDING:
                 unfit = self.format.unfit(np.array([size]))
                 if unfit is not None and unfit.any():
@@ -237,11 +254,9 @@ class BatchRecorder(RecorderBase):
 
     # With the lock held, in producers
 
-    def _is_quick(self, size: int) -> bool:
-        """Tell whether a frame of that size can be taken without a closer look."""
-        if self._state != RECORDING or self._stop or self._targets or self._untold is not None:
-            return False
-        return self._inbox.cost + self._in_hand + size + FRAME_COST <= self._queue_bytes
+    def _is_quick(self) -> bool:
+        """Tell whether frames can be taken without a closer look, as long as there is room."""
+        return self._state == RECORDING and not (self._stop or self._targets or self._untold)
 
     def _refuse_unfit(self, frames: int, nbytes: int, source: Source) -> None:
         source.count += frames
@@ -278,13 +293,17 @@ class BatchRecorder(RecorderBase):
 
     def _accepted(self, frames: int, nbytes: int) -> None:
         self._tally.accept(frames, nbytes)
-        if self._idle or self._due_bytes():
-            self._idle = False
-            self._work.notify()
+        if self._inbox.nbytes >= self._wake_at:
+            self._wake()
 
-    def _due_bytes(self) -> bool:
-        """Tell whether enough is in the queue to be written."""
-        return self._inbox.nbytes >= min(max(self._buffer_size, _LEAST), self._queue_bytes // 4)
+    def _wake(self) -> None:
+        """Wake the writer thread, once for each time that it sleeps."""
+        self._wake_at = _NEVER
+        self._work.notify()
+
+    def _due_bytes(self) -> int:
+        """Return the payload bytes in the queue that are worth writing."""
+        return min(max(self._buffer_size, _LEAST), self._queue_bytes // 4)
 
     def _after_offer(self) -> None:
         if self._targets:
@@ -362,15 +381,16 @@ class BatchRecorder(RecorderBase):
         """Wait for frames, an order, or the monotonic time `due`; return them."""
         late = False
         with self._lock:
-            while not (self._due_bytes() or self._flushing or self._stop or self._starved()):
+            while not (self._is_due() or self._flushing or self._stop):
                 left = None if due is None else due - time.monotonic()
                 if left is None and self._inbox.cost:
                     left, due = self._period_s, time.monotonic() + self._period_s
                 late = left is not None and left <= 0
                 if late:
                     break
-                self._idle = left is None
+                self._wake_at = 0 if left is None else self._due_bytes()
                 self._work.wait(left)
+            self._wake_at = _NEVER
             flushing, self._flushing, self._pressed = self._flushing or late, False, False
             self._in_hand = 0 if self._discard else self._inbox.cost
             loads = [] if self._discard else self._inbox.take()
@@ -379,9 +399,12 @@ class BatchRecorder(RecorderBase):
     def _given_up(self) -> bool:
         return self._discard
 
-    def _starved(self) -> bool:
-        """Tell whether producers wait for room that writing would make."""
-        return self._inbox.cost >= self._queue_bytes // 2 or (self._pressed and self._inbox.cost > 0)
+    def _is_due(self) -> bool:
+        """Tell whether enough is in the queue, or producers wait for room that writing would make."""
+        inbox = self._inbox
+        if inbox.nbytes >= self._due_bytes() or inbox.cost >= self._queue_bytes // 2:
+            return True
+        return self._pressed and inbox.cost > 0
 
     def _made_room(self, cost: int) -> None:
         with self._lock:

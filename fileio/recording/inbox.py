@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections import deque
+from array import array
 from collections.abc import Iterator
+from time import time_ns
 from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
@@ -26,8 +26,16 @@ class Load(NamedTuple):
     config: bool
 
 
-# bytes, channel, flags, error, time, config
-_Single: TypeAlias = tuple[bytes | bytearray | memoryview, int, int, int, int, bool]
+_Single: TypeAlias = tuple[
+    bytes | bytearray | memoryview, int, int, int, int
+]  # ..., channel, flags, error, time
+
+
+class _Run(NamedTuple):
+    """Single frames that become one load."""
+
+    frames: list[_Single]
+    config: bool
 
 
 class Inbox:
@@ -44,7 +52,14 @@ class Inbox:
     """
 
     def __init__(self) -> None:
-        self._entries: deque[_Single | Load] = deque()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what is inside."""
+        self._entries: list[_Run | Load] = []
+        self._run = _Run([], False)  # single frames behind the entries
+        self._append = self._run.frames.append
+        self._run_bytes = 0
         self.nbytes = self.cost = 0
 
     def add_frame(self, frame: Frame, channel: int, config: bool) -> None:
@@ -52,11 +67,21 @@ class Inbox:
         data = frame.buffer
         if type(data) is memoryview:
             data = cast(Frame, lean(frame)).buffer
-        now = time.time_ns()
-        entry = (data, channel or frame.channel, frame.flags, frame.error, now, config)
-        self._entries.append(entry)
-        self.nbytes += frame.size
-        self.cost += frame.size + FRAME_COST
+        size = len(data)
+        self._run_bytes += size
+        if self._run_bytes > _JOINED or config is not self._run.config:
+            self._begin_run(config, size)
+        self._append((data, channel or frame.channel, frame.flags, frame.error, time_ns()))
+        self.nbytes += size
+        self.cost += size + FRAME_COST
+
+    def _begin_run(self, config: bool, size: int = 0) -> None:
+        """Let a next load begin with a frame of `size` bytes."""
+        if self._run.frames:
+            self._entries.append(self._run)
+        self._run = _Run([], config)
+        self._append = self._run.frames.append
+        self._run_bytes = size
 
     def add_batch(self, batch: FrameBatch, channel: int, config: bool) -> None:
         """Take a batch; `channel` 0 keeps those of its frames."""
@@ -64,34 +89,34 @@ class Inbox:
             batch = batch.replace(channel=channel)
         unknown = batch.time == 0
         if unknown.any():
-            batch = batch.replace(time=np.where(unknown, time.time_ns(), batch.time))
+            batch = batch.replace(time=np.where(unknown, time_ns(), batch.time))
+        self._begin_run(config)
         self._entries.append(Load(cast(FrameBatch, lean(batch)), config))
         self.nbytes += batch.nbytes
         self.cost += cost_of(batch)
 
     def take(self) -> list[Load]:
         """Return everything inside; single frames and small batches are joined."""
+        self._begin_run(False)
         loads: list[Load] = []
-        run: list[_Single | Load] = []
-        kind, size = (False, False), 0
+        batches: list[Load] = []
+        size = 0
         for entry in self._entries:
-            nbytes = entry.batch.nbytes if isinstance(entry, Load) else len(entry[0])
-            its = isinstance(entry, Load), entry[-1]
-            if run and (kind != its or size + nbytes > _JOINED):
-                loads.append(_joined(run))
-                run, size = [], 0
-            kind = its
-            run.append(entry)
-            size += nbytes
-        if run:
-            loads.append(_joined(run))
+            batch = entry.batch if isinstance(entry, Load) else None
+            if batches and (
+                batch is None or entry.config != batches[0].config or size + batch.nbytes > _JOINED
+            ):
+                loads.append(_joined(batches))
+                batches, size = [], 0
+            if isinstance(entry, _Run):
+                loads.append(_batched(entry))
+            else:
+                batches.append(entry)
+                size += entry.batch.nbytes
+        if batches:
+            loads.append(_joined(batches))
         self.clear()
         return loads
-
-    def clear(self) -> None:
-        """Forget what is inside."""
-        self._entries.clear()
-        self.nbytes = self.cost = 0
 
 
 def pieces_of(batch: FrameBatch, cost: int) -> Iterator[FrameBatch]:
@@ -106,23 +131,24 @@ def cost_of(batch: FrameBatch) -> int:
     return batch.nbytes + _ROW_COST * len(batch)
 
 
-def _joined(run: list[_Single | Load]) -> Load:
-    """Return entries of one kind as one load; one batch alone is not copied."""
-    batches = [entry.batch for entry in run if isinstance(entry, Load)]
-    if batches:
-        return Load(batches[0] if len(batches) == 1 else FrameBatch.concat(batches), run[0][-1])
-    singles = [entry for entry in run if not isinstance(entry, Load)]
-    data, channel, flags, error, times, config = zip(*singles, strict=True)
+def _joined(loads: list[Load]) -> Load:
+    """Return batches as one load; one alone is not copied."""
+    if len(loads) == 1:
+        return loads[0]
+    return Load(FrameBatch.concat([load.batch for load in loads]), loads[0].config)
+
+
+def _batched(run: _Run) -> Load:
+    """Return single frames as one load; the bytes of one alone are not copied."""
+    data, channel, flags, error, times = zip(*run.frames, strict=True)
     size = np.fromiter(map(len, data), np.int64, len(data))
-    payload = data[0] if len(data) == 1 else b"".join(data)
-    start = np.cumsum(size) - size
     batch = FrameBatch(
-        payload,
-        start,
+        data[0] if len(data) == 1 else b"".join(data),
+        np.cumsum(size) - size,
         size,
-        channel=np.array(channel, np.uint8),
-        flags=np.array(flags, np.uint16),
-        error=np.array(error, np.uint8),
-        time=np.array(times, np.int64),
+        channel=np.frombuffer(bytes(channel), np.uint8),
+        flags=np.frombuffer(array("H", flags), np.uint16),
+        error=np.frombuffer(bytes(error), np.uint8),
+        time=np.frombuffer(array("q", times), np.int64),
     )
-    return Load(batch, config[0])
+    return Load(batch, run.config)

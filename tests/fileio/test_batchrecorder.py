@@ -141,6 +141,31 @@ def test_only_the_writer_thread_touches_the_format(new, memory, tmp_path) -> Non
     assert recorder.counters.syncs == 1
 
 
+def test_frames_and_batches_of_several_channels_stay_in_order(memory, new, tmp_path, monkeypatch) -> None:
+    """Single frames, batches and configuration, with their channels, flags and errors."""
+    got: list[Frame] = []
+    monkeypatch.setattr(MemoryFile, "write", lambda file, batch: got.extend(batch.frames()))
+    monkeypatch.setattr(MemoryFile, "flush", lambda file: setattr(file, "frames", len(got)))
+    writer = ChannelWriter(new())
+    ends = writer.getChannel(7), writer.configChannel(9), writer.getChannel(0)
+    writer.open(tmp_path / "run.mem")
+    sent: list[tuple[int, int, int, bytes]] = []
+    for number in range(300):
+        end, text = ends[number // 5 % 3], b"%06d" % number * (number % 4 + 1)
+        if number % 7 == 3:
+            end._acceptBatch(FrameBatch(text, [0, 0], len(text), channel=4, flags=number))
+            sent += [(end.forced or 4, number, 0, text)] * 2
+        else:
+            end._acceptFrame(Frame(text, channel=3, flags=number, error=number % 3))
+            sent.append((end.forced or 3, number, number % 3, text))
+        if number == 200:
+            writer.flush()
+    writer.close()
+    assert [(one.channel, one.flags, one.error, bytes(one)) for one in got] == sent
+    assert writer.getFrameCount() == len(sent)
+    assert writer.getDataFrameCount() == sum(channel != 9 for channel, *_ in sent)
+
+
 def test_quiet_frames_are_written_and_synced_by_the_timer(new, tmp_path, until) -> None:
     recorder = new(period_s=0.01)
     recorder.open(tmp_path / "a")
