@@ -35,8 +35,11 @@ def kind_of(node: Any) -> DataType | None:
     """Return the `DataType` of a node, None for groups and for arrays of another kind."""
     if isinstance(node, GROUP):
         return None
+    shared = node.backend.shared
+    with shared.lock:
+        stated = shared.index.entry(node.path).attribute("data_type")  # read from the file once
     try:
-        return enum_checker(DataType, node.attrs.get("data_type", None))
+        return enum_checker(DataType, stated)
     except ValueError:
         return None
 
