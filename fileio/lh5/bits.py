@@ -17,6 +17,7 @@ __all__ = ["GROUP", "WIDEST", "Groups", "groups_of", "pack", "unpack"]
 GROUP = 16  # values
 WIDEST = 16  # bits of a value
 _WORD, _PAIR, _QUAD = np.dtype("<u2"), np.dtype("<u4"), np.dtype("<u8")  # the first value lies lowest
+_PLACES = np.arange(GROUP)[:, np.newaxis]
 _PARTIAL = 1  # in keys of the order: after the full groups of the same width
 
 
@@ -101,10 +102,10 @@ def pack(values: NDArray[np.uint16], groups: Groups, words: NDArray[np.uint16]) 
         With at least 16 more behind the last one.
     """
     for width, part, full in groups.by_width():
-        block = _records(values, GROUP)[part.value].view(_WORD).reshape(-1, GROUP)
-        block -= part.base[:, np.newaxis]
-        block[full:] *= np.arange(GROUP) < part.size[full:, np.newaxis]
-        packed = _packed(block, width)
+        columns = _columns(_records(values, GROUP)[part.value])
+        columns -= part.base
+        columns[:, full:] *= part.size[full:] > _PLACES
+        packed = np.ascontiguousarray(_packed(columns, width).T)
         _records(words, width)[part.word[:full]] = packed[:full].view(f"V{2 * width}")[:, 0]
         _scatter(words, part.word[full:], (part.size[full:] * width + 15) // 16, packed[full:])
 
@@ -116,6 +117,11 @@ def unpack(words: NDArray[np.uint16], groups: Groups, values: NDArray[np.uint16]
         block += part.base[:, np.newaxis]
         _records(values, GROUP)[part.value[:full]] = block[:full].view(f"V{2 * GROUP}")[:, 0]
         _scatter(values, part.value[full:], part.size[full:], block[full:])
+
+
+def _columns(records: NDArray[Any]) -> NDArray[np.uint16]:
+    """Return element i of all records as row i."""
+    return np.ascontiguousarray(records.view(_WORD).reshape(len(records), -1).T)
 
 
 def _records(array: NDArray[np.uint16], size: int) -> NDArray[Any]:
@@ -132,32 +138,27 @@ def _scatter(
         out[at[some] + i] = rows[some, i]
 
 
-def _overlaps(width: int) -> Iterator[tuple[int, int, int]]:
-    """Yield which four values (0 to 3) have bits in which word, and how far left of its end they end."""
-    for quad in range(4):
-        begin, end = 4 * width * quad, 4 * width * (quad + 1)
+def _overlaps(count: int, width: int) -> Iterator[tuple[int, int, int]]:
+    """Yield which of `count` values has bits in which word, and how many bits it reaches beyond its end."""
+    for value in range(count):
+        begin, end = width * value, width * (value + 1)
         for word in range(begin // 16, (end + 15) // 16):
-            yield quad, word, end - 16 * (word + 1)
+            yield value, word, end - 16 * (word + 1)
 
 
-def _packed(block: NDArray[np.uint16], width: int) -> NDArray[np.uint16]:
-    """Return the words of groups of values: shape (n, 16) to (n, width)."""
-    pairs = block.view(_PAIR)
-    pairs = ((pairs & _PAIR.type(0xFFFF)) << _PAIR.type(width)) | (pairs >> _PAIR.type(16))
-    quads = pairs.view(_QUAD)
-    quads = ((quads & _QUAD.type(0xFFFFFFFF)) << _QUAD.type(2 * width)) | (quads >> _QUAD.type(32))
-    out = np.zeros((len(block), width), _WORD)
-    for quad, word, over in _overlaps(width):
-        bits = quads[:, quad]
-        bits = bits >> _QUAD.type(over) if over >= 0 else bits << _QUAD.type(-over)
-        out[:, word] |= bits.astype(_WORD)
-    return out
+def _packed(values: NDArray[np.uint16], width: int) -> NDArray[np.uint16]:
+    """Return the words of groups, word by word, of their values, value by value: (16, n) to (width, n)."""
+    words = np.zeros((width, values.shape[1]), _WORD)
+    for value, word, over in _overlaps(GROUP, width):
+        bits = values[value]
+        words[word] |= bits >> _WORD.type(over) if over > 0 else bits << _WORD.type(-over)
+    return words
 
 
 def _unpacked(words: NDArray[np.uint16], width: int) -> NDArray[np.uint16]:
     """Return the values of groups: shape (n, width) to (n, 16)."""
     quads = np.zeros((len(words), 4), _QUAD)
-    for quad, word, over in _overlaps(width):
+    for quad, word, over in _overlaps(4, 4 * width):
         bits = words[:, word].astype(_QUAD)
         quads[:, quad] |= bits << _QUAD.type(over) if over >= 0 else bits >> _QUAD.type(-over)
     mask = _QUAD.type((1 << 2 * width) - 1)

@@ -1,9 +1,9 @@
 """Where radware's encoder divides waveforms: each section with the fewest bits its first samples need.
 
 A section takes up to 48 samples, decides by them whether samples or steps span less, and then goes
-on, up to 128 samples, as long as their span fits its width. Rows are walked side by side. Spans of 4
-and of 16 samples are found beforehand for every place, so that a section takes a few look-ups; the
-last samples of rows, and rows that jump, are walked sample by sample.
+on, up to 128 samples, as long as their span fits its width. Rows are walked side by side: the next
+128 samples of each are looked at in blocks of 16, and the block that does not fit sample by sample.
+The last samples of rows, and rows that jump, are walked sample by sample.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["Sections", "Signal", "cut", "in_order"]
 
 _LOOK, _MOST = 48, 128  # samples that decide a section; samples it may have
 _STEP_MAX, _STEP_MIN = -16000, 16000  # where the search for the range of steps begins
-_PIECE = 1 << 14  # samples whose spans are found at once: they stay in the cache
+_BLOCK = 16  # samples whose extremes are looked at first
+_LOOK_BLOCKS = _LOOK // _BLOCK
+_INSIDE = np.arange(_BLOCK - 1)[:, np.newaxis]  # of a block that does not fit as a whole
 
 _BITS = np.maximum(2, np.frexp(np.arange(1 << 16))[1]).astype(np.uint8)  # that a span needs
-_LIMIT = (np.int32(1) << _BITS) - np.int32(1)  # the largest span of these bits
-_FULL = -1  # the limit of sections that may not grow
-_NO_STEP = np.array([[_STEP_MAX], [~_STEP_MIN]], np.int16)
+_LIMIT = ((1 << _BITS.astype(np.int64)) - 1).astype(np.uint16)  # the largest span of these bits
 
 
 class Sections(NamedTuple):
@@ -85,108 +85,88 @@ class Signal:
     def __init__(self, samples: NDArray[np.int16]) -> None:
         size = len(samples)
         self.shift = size + _MOST + 2 * GROUP
-        self.all = np.zeros(4 * self.shift, np.int16)
-        self.both = self.all[: 2 * self.shift]  # behind them is room for the same inverted
+        self.both = np.zeros(2 * self.shift, np.int16)
         self.samples, self.steps = self.both[: self.shift], self.both[self.shift :]
         self.samples[:size] = samples
         np.subtract(self.samples[1:], self.samples[:-1], out=self.steps[1:])
 
     def jumps(self) -> NDArray[np.int64]:
         """Return the indices of samples whose step from the one before does not fit 16 bits."""
+        if int(self.samples.max()) - int(self.samples.min()) < 1 << 15:
+            return np.zeros(0, np.int64)
         now, before = self.samples[1:], self.samples[:-1]
         return np.flatnonzero((now ^ before) & (now ^ self.steps[1:]) < 0) + 1
 
+    def windows(self, here: NDArray[np.int64]) -> NDArray[np.int16]:
+        """Return 128 samples and steps from each of the places `here` on, shape (2, 128, rows).
 
-class _Spans:
-    """Extremes of 1, 4 and 16 values from every place on: the largest, and the largest of the inverted.
+        The step to the first sample of a window is not in it: the next one is there twice.
+        """
+        records = np.ndarray((self.shift - _MOST + 1,), f"V{2 * _MOST}", self.samples, strides=(2,))
+        found = np.empty((2, _MOST, len(here)), np.int16)
+        found[0] = records[here].view(np.int16).reshape(-1, _MOST).T
+        np.subtract(found[0, 1:], found[0, :-1], out=found[1, 1:])
+        found[1, 0] = found[1, 1]
+        return found
+
+
+def _next_section(windows: NDArray[np.int16]) -> tuple[NDArray[Any], ...]:
+    """Return count, kind, width and least value of the sections that begin with `windows`.
 
     Parameters
     ----------
-    signal
-        What they are of; places are indices of its `both`.
+    windows
+        See `Signal.windows`.
     """
-
-    def __init__(self, signal: Signal) -> None:
-        self._shift, self._one, size = signal.shift, signal.all, len(signal.all)
-        np.invert(signal.both, out=self._one[2 * signal.shift :])
-        self._four, self._sixteen = np.empty_like(self._one), np.empty_like(self._one)
-        for start in range(0, size - GROUP, _PIECE):
-            values = self._one[start : start + _PIECE + GROUP]
-            count = len(values) - GROUP
-            four = _wider(_wider(values, 1), 2)
-            self._four[start : start + count] = four[:count]
-            eight = _wider(four, 4)
-            np.maximum(eight[:count], eight[8 : 8 + count], out=self._sixteen[start : start + count])
-        samples, steps = np.array([0, 16, 32]), np.array([1, 17, 32]) + self._shift  # 48, and 47
-        self._first = np.stack([samples, steps])[:, :, np.newaxis, np.newaxis] + self._inverted
-        self._near = np.arange((_MOST - _LOOK) // 16)[:, np.newaxis, np.newaxis]
-
-    @property
-    def _inverted(self) -> NDArray[np.int64]:
-        """Where the extremes of a place are, relative to it."""
-        return np.array([[0], [2 * self._shift]])
-
-    def next_section(self, here: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
-        """Return count, kind, width and least value of the sections at `here`, 128 samples before an end."""
-        seen = self._sixteen.take(self._first + here).max(axis=1)
-        known, steps = seen[0], np.maximum(seen[1], _NO_STEP)
-        span, of_steps = _span(known), _span(steps)
-        by_steps = span > of_steps
-        np.copyto(known, steps, where=by_steps)
-        np.copyto(span, of_steps, where=by_steps)
-        limit = _LIMIT.take(span)
-        place = here + (by_steps * self._shift + _LOOK)
-        count, known = self._fitting(self._sixteen, place, known, limit, 16, (_MOST - _LOOK) // 16)
-        limit[count == _MOST - _LOOK] = _FULL
-        for table, size in ((self._four, 4), (self._one, 1)):
-            more, known = self._fitting(table, place + count, known, limit, size, 3)
-            count = count + more
-        return _LOOK + count, by_steps, _BITS.take(span), ~known[1]
-
-    def _fitting(
-        self,
-        table: NDArray[np.int16],
-        place: NDArray[np.int64],
-        known: NDArray[np.int16],
-        limit: NDArray[np.int32],
-        size: int,
-        most: int,
-    ) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
-        """Return how many samples from `place` on fit sections, in steps of `size`; and the new extremes.
-
-        Parameters
-        ----------
-        table
-            Extremes of `size` values from every place on.
-        known
-            Extremes of each section so far, shape (2, rows).
-        limit
-            The largest span of each.
-        size, most
-            Samples of a step, and steps.
-        """
-        rows = len(place)
-        found = np.empty((most + 1, 2, rows), np.int16)
-        found[0] = known
-        found[1:] = table.take((self._near[:most] * size + self._inverted) + place)
-        for i in range(most):
-            np.maximum(found[i], found[i + 1], out=found[i + 1])
-        steps = np.add.reduce(_span(found[1:]) <= limit, axis=0)
-        last = steps * (2 * rows) + np.arange(rows)
-        return steps * size, found.reshape(-1).take(np.stack([last, last + rows]))
+    rows = windows.shape[2]
+    blocks = windows.reshape(2, _MOST // _BLOCK, _BLOCK, rows)
+    top, low = blocks.max(axis=2), blocks.min(axis=2)
+    first_top, first_low = top[:, :_LOOK_BLOCKS].max(axis=1), low[:, :_LOOK_BLOCKS].min(axis=1)
+    np.maximum(first_top[1], _STEP_MAX, out=first_top[1])
+    np.minimum(first_low[1], _STEP_MIN, out=first_low[1])
+    spans = _span(first_top, first_low)
+    steps = spans[0] > spans[1]
+    limit = _LIMIT.take(np.where(steps, spans[1], spans[0]))
+    width = _BITS.take(limit)
+    top[:, _LOOK_BLOCKS - 1], low[:, _LOOK_BLOCKS - 1] = first_top, first_low
+    tops = np.where(steps, top[1, _LOOK_BLOCKS - 1 :], top[0, _LOOK_BLOCKS - 1 :])
+    lows = np.where(steps, low[1, _LOOK_BLOCKS - 1 :], low[0, _LOOK_BLOCKS - 1 :])
+    more, tops, lows = _fitting(tops, lows, limit)
+    count = _LOOK + _BLOCK * more
+    short = np.flatnonzero(count < _MOST)
+    if len(short):
+        begin = steps[short] * _MOST + count[short]
+        values = windows.reshape(-1).take((begin + _INSIDE) * rows + short)
+        known_tops, known_lows = (np.concatenate([one[np.newaxis, short], values]) for one in (tops, lows))
+        more, _, lows[short] = _fitting(known_tops, known_lows, limit[short])
+        count[short] += more
+    return count, steps, width, lows
 
 
-def _wider(extremes: NDArray[np.int16], by: int) -> NDArray[np.int16]:
-    """Return those of twice as many values, `by` fewer."""
-    return np.maximum(extremes[:-by], extremes[by:])
+def _fitting(
+    tops: NDArray[np.int16], lows: NDArray[np.int16], limit: NDArray[np.uint16]
+) -> tuple[NDArray[np.intp], NDArray[np.int16], NDArray[np.int16]]:
+    """Return how many values after the first of each column keep it within its limit; the extremes then.
+
+    Parameters
+    ----------
+    tops, lows
+        Extremes, in order, of single values or of several; shape (n, rows). They are changed.
+    limit
+        The largest span of each column.
+    """
+    for extremes, wider in ((tops, np.maximum), (lows, np.minimum)):
+        for i in range(len(extremes) - 1):
+            wider(extremes[i], extremes[i + 1], out=extremes[i + 1])
+    more = np.add.reduce(_span(tops[1:], lows[1:]) <= limit, axis=0)
+    rows = tops.shape[1]
+    last = more * rows + np.arange(rows)
+    return more, tops.reshape(-1).take(last), lows.reshape(-1).take(last)
 
 
-def _span(extremes: NDArray[np.int16]) -> NDArray[np.uint16]:
-    """Return largest minus smallest, of shape (..., 2, rows)."""
-    whole = extremes.view(np.uint16)
-    span: NDArray[np.uint16] = whole[..., 0, :] + whole[..., 1, :]
-    span += np.uint16(1)
-    return span
+def _span(top: NDArray[np.int16], low: NDArray[np.int16]) -> NDArray[np.uint16]:
+    """Return the largest value minus the smallest."""
+    return (top - low).view(np.uint16)
 
 
 def cut(signal: Signal, lengths: NDArray[np.int64]) -> Sections:
@@ -207,11 +187,9 @@ def cut(signal: Signal, lengths: NDArray[np.int64]) -> Sections:
     if len(jumps):
         inside = np.searchsorted(stop, jumps[~np.isin(jumps, at)], side="right")
         row = row[~np.isin(row, inside)]
-    if len(row):
-        spans = _Spans(signal)
     here, last = at[row], stop[row] - _MOST
     while len(row):
-        count, steps, width, least = spans.next_section(here)
+        count, steps, width, least = _next_section(signal.windows(here))
         found.append((row, here, count, steps, width, least))
         here = here + count
         on = here <= last
@@ -234,13 +212,13 @@ def _cut_slowly(
     while len(row):
         begin, left = at[row], np.minimum(stop[row] - at[row], _MOST)
         window = signal.samples[begin + offsets].astype(np.int32)
-        count, steps, width, least = _next_section(window, left)
+        count, steps, width, least = _next_of_any(window, left)
         found.append((row, begin, count, steps, width, least))
         at[row] += count
         row = row[at[row] < stop[row]]
 
 
-def _next_section(window: NDArray[np.int32], left: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+def _next_of_any(window: NDArray[np.int32], left: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
     """Return count, kind, width and least value of the section at the top of each column.
 
     Parameters
