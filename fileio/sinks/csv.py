@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.fileio.sinks.plainfile import FileSink
-from sapwood.fileio.sinks.rowtext import rows_text
+from sapwood.fileio.sinks.rowtext import row_blocks
 from sapwood.fileio.sinks.sinkformat import SinkFormat
 from sapwood.fileio.sinks.texts import decoded
 from sapwood.fileio.table import Table
 
 __all__ = ["CSV", "CsvSink"]
 
-_AS_NUMBERS = "biuef"  # kinds that `rows_text` writes as Python does
+_AS_NUMBERS = "biuef"  # kinds that `row_blocks` writes as Python does
 
 
 class CsvSink(FileSink):
@@ -45,7 +45,7 @@ class CsvSink(FileSink):
         """Write a line a row."""
         fields = [values for _, values in _fields(table)]
         if all(values.dtype.kind in _AS_NUMBERS and values.dtype.itemsize <= 8 for values in fields):
-            self.file.write(rows_text(fields, b","))
+            self.file.writelines(row_blocks(fields, b","))
         else:
             self.file.write(_lines(zip(*(decoded(values).tolist() for values in fields), strict=True)))
 

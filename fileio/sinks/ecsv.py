@@ -12,7 +12,7 @@ from sapwood.extras import need
 from sapwood.fileio.formats import PathLike
 from sapwood.fileio.sinks.facts import table_facts
 from sapwood.fileio.sinks.plainfile import FileSink
-from sapwood.fileio.sinks.rowtext import rows_text
+from sapwood.fileio.sinks.rowtext import row_blocks
 from sapwood.fileio.sinks.sinkformat import SinkFormat
 from sapwood.fileio.table import Column, Table, TableInfo
 
@@ -65,7 +65,8 @@ class EcsvSink(FileSink):
 
     def append(self, table: Table) -> None:
         """Write a line a row."""
-        self.file.write(rows_text([np.asarray(one.values) for one in table.columns.values()], b" "))
+        columns = [np.asarray(one.values) for one in table.columns.values()]
+        self.file.writelines(row_blocks(columns, b" "))
 
 
 ECSV = SinkFormat("ecsv", (".ecsv",), EcsvSink)

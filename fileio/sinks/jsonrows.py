@@ -50,6 +50,9 @@ def _texts(column: Column) -> Iterable[Any]:
         return _hex(column, values)
     if kind in "iu" or (kind == "f" and np.isfinite(values).all()):
         return _rows(column, values.tolist())  # Python says numbers and lists of them as JSON does
+    if kind == "b" and values.ndim == 1 and not column.ragged:
+        said: list[str] = np.where(values, "true", "false").tolist()
+        return said
     return map(_encode, _rows(column, _listed(values)))
 
 

@@ -6,7 +6,7 @@ and the padding is taken out of all rows at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from sapwood.fileio.sinks.valuetext import Text, value_text
 
-__all__ = ["rows_text"]
+__all__ = ["row_blocks", "rows_text"]
 
 _BLOCK = 1 << 14  # rows laid out together: their text stays in the cache
 
 
-def rows_text(columns: Sequence[NDArray[Any]], separator: bytes) -> bytes:
-    """Return the rows of `columns`, each ended by a line feed.
+def row_blocks(columns: Sequence[NDArray[Any]], separator: bytes) -> Iterator[bytes]:
+    """Yield the rows of `columns` as text, some thousands at a time, each ended by a line feed.
 
     Parameters
     ----------
@@ -31,11 +31,14 @@ def rows_text(columns: Sequence[NDArray[Any]], separator: bytes) -> bytes:
         One byte, between the values of a row.
     """
     count = len(columns[0]) if columns else 0
-    parts = []
     for begin in range(0, count, _BLOCK):
         texts = [value_text(column[begin : begin + _BLOCK]) for column in columns]
-        parts.append(_lay_out(texts, separator))
-    return b"".join(parts)
+        yield _lay_out(texts, separator)
+
+
+def rows_text(columns: Sequence[NDArray[Any]], separator: bytes) -> bytes:
+    """Return what `row_blocks` yields as one text."""
+    return b"".join(row_blocks(columns, separator))
 
 
 def _lay_out(texts: Sequence[tuple[Text, ...]], separator: bytes) -> bytes:

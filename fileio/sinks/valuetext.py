@@ -29,7 +29,7 @@ def value_text(values: NDArray[Any]) -> tuple[Text, ...]:
         if decimal is not None:
             return decimal
         bits, inverse = np.unique(values.view(np.int64), return_inverse=True)  # 0.0 is not -0.0
-        return (np.array([str(value) for value in bits.view(np.float64)], np.bytes_)[inverse],)
+        return (np.array(list(map(str, bits.view(np.float64).tolist())), np.bytes_)[inverse],)
     return (_told_once(values),)
 
 
