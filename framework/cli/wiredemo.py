@@ -110,7 +110,7 @@ class WireDemo:
         from sapwood.tree import Root
 
         host, _, port = address.rpartition(":")
-        root = Root(name="Demo", pollEn=False)
+        root = Root(name="Demo", pollEn=False, timeout=5)  # a busy machine is no fault of the board
         root.add(
             UdpRssiPack(
                 name="Net",

@@ -21,7 +21,7 @@ def _port(process: Any) -> int:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_tree_drives_the_board_until_a_signal(start: Callable[..., Any], number: signal.Signals) -> None:
     process = start("board", "--port", 0, "--channels", 2)
-    root = Root(name="Top", pollEn=False)
+    root = Root(name="Top", pollEn=False, timeout=20.0)
     root.add(UdpRssiPack(name="Net", port=_port(process), packVer=2))
     registers = SrpV3()
     streamConnectBiDir(registers, root.Net.application(0))
@@ -39,7 +39,7 @@ def test_a_tree_drives_the_board_until_a_signal(start: Callable[..., Any], numbe
 
 def test_the_board_tells_who_comes_and_goes(start: Callable[..., Any]) -> None:
     process = start("board", "--port", 0, "--channels", 2)
-    root = Root(name="Top", pollEn=False)
+    root = Root(name="Top", pollEn=False, timeout=20.0)
     root.add(UdpRssiPack(name="Net", port=_port(process), packVer=2))
     with root:
         came = process.wait_for("connected", errors=True)

@@ -116,7 +116,7 @@ CLIENT = """
     from sapwood.streams import Slave, streamConnectBiDir
     from sapwood.tree import Root
 
-    root = Root(name="Top", pollEn=False)
+    root = Root(name="Top", pollEn=False, timeout=20.0)
     root.add(UdpRssiPack(name="Net", port=int(sys.argv[1]), packVer=2, jumbo=True))
     registers = SrpV3()
     streamConnectBiDir(registers, root.Net.application(0))
