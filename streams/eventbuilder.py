@@ -387,9 +387,12 @@ class EventBuilder(Fifo):
         if self._queue.wait_idle(patience):
             with self._held:
                 self._held.wait_for(lambda: not self._assembly.frames, max(patience - time.monotonic(), 0.0))
-        if self._assembly.frames:
+        empty = False
+        while self._queue.wait_idle(deadline) and not (empty := not self._assembly.frames):
+            if not self._queue.is_open or time.monotonic() >= deadline:
+                break
             self.flush()
-        return self._queue.wait_idle(deadline) and not self._assembly.frames
+        return empty
 
     def abort(self) -> None:
         """Refuse frames, drop what is held and end the thread."""

@@ -355,6 +355,30 @@ def test_gaps_pass_and_foreign_channels_are_counted() -> None:
     assert builder.flow() == (3, 2, 0, 1)
 
 
+def test_a_drain_finds_what_was_worked_on_when_its_patience_was_over() -> None:
+    entered, gate = threading.Event(), threading.Event()
+
+    def key(frame: Frame) -> int:
+        entered.set()
+        assert gate.wait(WAIT_S)
+        return 1
+
+    builder, sink, source = EventBuilder(key, timeout=LONG_S, channels=[0, 1]), Sink(), Master()
+    builder._timeout = 0.001  # the patience of a drain; events wait on
+    source >> builder >> sink
+    source._sendFrame(Frame(b"half"))
+    assert entered.wait(WAIT_S)
+    drained: list[bool] = []
+    drainer = threading.Thread(target=lambda: drained.append(builder._drain(time.monotonic() + WAIT_S)))
+    drainer.start()
+    drainer.join(0.1)  # so that it waits for the thread, which stands in the key
+    gate.set()
+    drainer.join(WAIT_S)
+    assert drained == [True]
+    assert sink.events() == [(INCOMPLETE, [(0, b"half")])]
+    builder._stop()
+
+
 def test_a_drain_passes_on_what_misses_members() -> None:
     master, builder, sink = linked(KEY, channels=[0, 1])
     master._sendFrame(frame(0, 1))
