@@ -145,6 +145,12 @@ class FrameBatch:
         return cls._view(payload, (*columns, start, size))
 
     @classmethod
+    def joined(cls, payloads: Sequence[BytesLike]) -> FrameBatch:
+        """Return the frames without metadata of some payloads, bytes or flat views of them, copied."""
+        size = np.fromiter(map(len, payloads), np.int64, len(payloads))
+        return cls.of_places(np.frombuffer(b"".join(payloads), np.uint8), np.cumsum(size) - size, size)
+
+    @classmethod
     def empty(cls) -> FrameBatch:
         """Return a batch of no frames."""
         return cls(b"", np.empty(0, np.int64), 0)

@@ -6,18 +6,23 @@ from collections.abc import Iterable
 
 from sapwood.memory.block import Block
 from sapwood.memory.hub import forward
-from sapwood.memory.transaction import Joined, Read, Verify
+from sapwood.memory.slave import Many, Slave, many_accesses
+from sapwood.memory.transaction import Joined, Read, Transaction, Verify
 
 __all__ = ["startTransactions"]
+
+_MOST = 64  # accesses that are sent together: what goes before leaves early
+_SMALL = 256  # bytes of one of them
 
 
 def startTransactions(blocks: Iterable[Block], type: int, *, force: bool = False) -> None:
     """Request one access of each block, as a whole, without waiting for the answers.
 
-    Blocks of one master that are neighbours in address and in `blocks` share a transaction when
-    their slave says ``coalesce``; staging, verify, errors and waiting stay each block's own. A
-    shared read that fails is repeated block by block, so that the error names the one at fault;
-    a shared write that fails is the error of each of its blocks.
+    Small accesses go together to a slave that can send several at once. Blocks of one master that are
+    neighbours in address and in `blocks` share a transaction when their slave says ``coalesce``;
+    staging, verify, errors and waiting stay each block's own. A shared read that fails is repeated
+    block by block, so that the error names the one at fault; a shared write that fails is the error
+    of each of its blocks.
 
     Parameters
     ----------
@@ -31,12 +36,17 @@ def startTransactions(blocks: Iterable[Block], type: int, *, force: bool = False
     first: Block | None = None
     written = bytearray()
     size, end = 0, -1
+    together = _Together()
     for block in blocks:
+        if block._transaction is not None:  # of an access that is waited for now, and is to be sent before
+            together.send()
         with block.lock:
             if not block._prepare(type, force, None, -1):
                 continue
             if not block._slave.coalesce:
-                block._launch()
+                if not together.take(block):
+                    together.send()
+                    block._launch()
                 continue
             low, high = block._low, block._high
             address = block._base + low
@@ -57,8 +67,36 @@ def startTransactions(blocks: Iterable[Block], type: int, *, force: bool = False
                 written += block._sent[low:high]
             size += high - low
             end = address + high - low
+    together.send()
     if whole is not None and first is not None:
         _send(whole, first, written, size)
+
+
+class _Together:
+    """Accesses that wait to be sent together to one slave."""
+
+    def __init__(self) -> None:
+        self._slave: Slave | None = None
+        self._many: Many | None = None
+        self._accesses: list[Transaction] = []
+
+    def take(self, block: Block) -> bool:
+        """Take the access that `block` has prepared, where its slave can send it with others."""
+        if block._slave is not self._slave:
+            self.send()
+            self._slave, self._many = block._slave, many_accesses(block._slave)
+        if self._many is None or block._direct is not None or block._high - block._low > _SMALL:
+            return False
+        self._accesses.append(block._new_transaction())
+        if len(self._accesses) == _MOST:
+            self.send()
+        return True
+
+    def send(self) -> None:
+        """Send what waits."""
+        accesses, self._accesses = self._accesses, []
+        if accesses and self._many is not None:
+            self._many(accesses)
 
 
 def _send(whole: Joined, first: Block, written: bytearray, size: int) -> None:

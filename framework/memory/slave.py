@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
 from weakref import WeakValueDictionary
@@ -12,9 +12,10 @@ from weakref import WeakValueDictionary
 from sapwood.memory.link import busConnect
 from sapwood.memory.transaction import Transaction
 
-__all__ = ["MAX_ACCESS", "Direct", "Slave", "direct_access"]
+__all__ = ["MAX_ACCESS", "Direct", "Many", "Slave", "direct_access", "many_accesses"]
 
 Direct = Callable[[int, int, bytearray, int, int], None]
+Many = Callable[[Sequence[Transaction]], None]
 
 MAX_ACCESS = 0xFFFFFFFF
 """Largest access of a slave without a limit of its own (bytes)."""
@@ -106,6 +107,22 @@ def direct_access(slave: Slave) -> Direct | None:
     for kind in type(slave).__mro__:
         if "_direct" in vars(kind):
             found: Direct = slave._direct  # type: ignore[attr-defined]  # it was just found there
+            return found
+        if "_doTransaction" in vars(kind):
+            break
+    return None
+
+
+def many_accesses(slave: Slave) -> Many | None:
+    """Return the ``_doTransactions`` method of a slave that sends several accesses together, or None.
+
+    A slave may define it beside ``_doTransaction``, for small accesses, none of them larger than its
+    largest: it executes them in order, raises nothing and starts the timers of those that go on. A
+    subclass that overrides ``_doTransaction`` alone gets the accesses one by one.
+    """
+    for kind in type(slave).__mro__:
+        if "_doTransactions" in vars(kind):
+            found: Many = slave._doTransactions  # type: ignore[attr-defined]  # it was just found there
             return found
         if "_doTransaction" in vars(kind):
             break

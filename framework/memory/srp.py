@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from sapwood.errors import BusError, ProtocolError
@@ -126,16 +126,49 @@ class SrpClient(Master, StreamSlave, Slave):
 
     def _doTransaction(self, transaction: Transaction) -> None:
         """Send the request for `transaction`; a post is done when it was sent."""
+        payload = self._enter(transaction)
+        if payload:
+            self._request(Frame(payload))
+            if transaction._type == Post:
+                transaction.done()
+
+    def _doTransactions(self, transactions: Sequence[Transaction]) -> None:
+        """Send the requests for small accesses in one batch; see `many_accesses`."""
+        entered: list[Transaction] = []
+        payloads: list[bytes] = []
+        for transaction in transactions:
+            payload = self._enter(transaction)
+            if payload:
+                entered.append(transaction)
+                payloads.append(payload)
+        problem = ""
+        try:
+            if payloads:
+                self._request(FrameBatch.joined(payloads))
+        except Exception as error:  # noqa: BLE001  # sinks are user code
+            problem = f"{type(error).__name__}: {error}"
+        for transaction in entered:
+            if problem:
+                transaction.error(problem)
+            elif transaction._type == Post:
+                transaction.done()
+            elif not transaction._state:
+                transaction.start_timer()
+
+    def _enter(self, transaction: Transaction) -> bytes:
+        """Return the request for `transaction`, which waits for its response from now on.
+
+        Where it cannot be asked for it fails, and there is nothing to send.
+        """
         refusal = self._refusal(transaction._address, transaction.data.nbytes)
         if self._doubtful and not refusal:
             refusal = self._link_refusal()
         if refusal:
             transaction.error(refusal)
-            return
+            return b""
         type, data = transaction._type, transaction.data
-        payload = self._wire.encode_request(
-            self._head(transaction), data.nbytes, b"" if type in _READS else data
-        )
+        transaction._asked = head = self._head(transaction)
+        payload = self._wire.encode_request(head, data.nbytes, b"" if type in _READS else data)
         if type != Post:
             if transaction._id > self._newestId:
                 self._newestId = transaction._id
@@ -144,9 +177,7 @@ class SrpClient(Master, StreamSlave, Slave):
                 transaction._fetch = self._bring
                 if transaction._callbacks:  # nobody will wait for it here, but for what it is a part of
                     self._source.recall()
-        self._request(Frame(payload))
-        if type == Post:
-            transaction.done()
+        return payload
 
     def _refusal(self, address: int, size: int) -> str:
         """Return why an access cannot be asked for, or the empty string."""
@@ -187,13 +218,16 @@ class SrpClient(Master, StreamSlave, Slave):
             self._hardwareTimeout,
         )
 
-    def _request(self, frame: Frame) -> None:
-        """Send a request; what sinks beside the link to the firmware raise does not fail it."""
+    def _request(self, load: Frame | FrameBatch) -> None:
+        """Send requests; what sinks beside the link to the firmware raise does not fail them."""
         links = self._slaveCount()
         if not links:
             raise BusError(f"{self._slaveName} is not connected to a stream")
         try:
-            self._sendFrame(frame)
+            if isinstance(load, Frame):
+                self._sendFrame(load)
+            else:
+                self._sendBatch(load)
         except Exception as problem:  # sinks are user code
             if links == 1:
                 raise
@@ -294,7 +328,7 @@ class SrpV3(SrpClient):
 
     def _conclude(self, transaction: Transaction, response: srp.Response, size: int) -> None:
         """End `transaction`, with an error when the response is not the one to its request."""
-        wanted = self._head(transaction)
+        wanted = transaction._asked
         if response.head != wanted:
             seen, expected = (" ".join(f"{word:#x}" for word in one) for one in (response.head, wanted))
             transaction.error(
@@ -325,7 +359,7 @@ class SrpV0(SrpClient):
 
     def _conclude(self, transaction: Transaction, response: srp.Response, size: int) -> None:
         """End `transaction` unless the response is not the one to its request."""
-        if response.head != self._head(transaction) or len(response.data) != transaction.size():
+        if response.head != transaction._asked or len(response.data) != transaction.size():
             self._addTransaction(transaction)
             self._drop("mismatch", size, f"not the answer to the request Id={response.id}")
         else:

@@ -96,19 +96,21 @@ class SrpServer(Master, Slave):
 
     def _serve_all(self, batch: FrameBatch) -> None:
         """Execute the requests of `batch`, and answer them in batches."""
-        answers: list[Frame] = []
+        answers: list[bytes] = []
         held = 0
-        for frame in batch.frames():
-            answer = self._answer(frame.buffer, frame.error)
+        payload = batch.payload.data
+        columns = batch.start.tolist(), batch.size.tolist(), batch.error.tolist()
+        for start, size, error in zip(*columns, strict=True):
+            answer = self._answer(payload[start : start + size], error)
             if not answer:
                 continue
-            answers.append(Frame(answer))
+            answers.append(answer)
             held += len(answer)
             if held >= _BATCH_BYTES:
-                self._sendBatch(FrameBatch.gather(answers))
+                self._sendBatch(FrameBatch.joined(answers))
                 answers, held = [], 0
         if answers:
-            self._sendBatch(FrameBatch.gather(answers))
+            self._sendBatch(FrameBatch.joined(answers))
 
     def _answer(self, payload: bytes | bytearray | memoryview, error: int) -> bytes:
         """Execute the request in `payload` and return the response, empty for none."""

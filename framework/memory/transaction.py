@@ -58,6 +58,7 @@ class Transaction:
     _text = ""
     _deadline = 0.0
     _keeper: Keeper | None = None
+    _asked: tuple[int, ...] = ()  # what a slave wants to find in the answer
     _fetch: Callable[[Transaction], None] | None = None  # brings the answer in the thread of who waits
     _waiter: Condition | None = None
     _callbacks: tuple[Callable[[Transaction], None], ...] = ()
@@ -113,7 +114,9 @@ class Transaction:
         source = memoryview(data).cast("B")
         with self._lock:
             if self._state == _OPEN:
-                self._part(source.nbytes, offset)[:] = source
+                data = self.data
+                target = self._part(source.nbytes, offset) if offset or len(source) != len(data) else data
+                target[:] = source
 
     def _part(self, count: int, offset: int) -> memoryview:
         if offset < 0 or offset + count > self.data.nbytes:

@@ -571,9 +571,7 @@ def _joined(parts: list[Data]) -> Iterator[Frame | FrameBatch]:
     if len(parts) == 1:
         yield Frame(parts[0])
     elif parts:
-        size = np.fromiter(map(len, parts), np.int64, len(parts))
-        memory = np.frombuffer(b"".join(parts), np.uint8)
-        yield FrameBatch.of_places(memory, np.cumsum(size) - size, size)
+        yield FrameBatch.joined(parts)
 
 
 class Client(_Link):

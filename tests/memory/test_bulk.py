@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from sapwood.errors import BusError
-from sapwood.memory import Emulate, Read, Verify, Write, startTransactions
+from sapwood.errors import BusError, BusTimeout
+from sapwood.memory import Emulate, Read, SrpV3, SrpV3Emulation, Verify, Write, startTransactions
+from sapwood.streams import Frame, FrameBatch, Slave
 
 
 def run(blocks, type, **kwargs) -> None:
@@ -218,3 +221,99 @@ def test_settle_returns_what_the_wait_would_raise(immediate, words) -> None:
     assert (none, fresh, stale) == (None, True, False)
     assert isinstance(problem, BusError)
     blocks[1].waitTransaction()  # it was told
+
+
+class Link(Slave):
+    """Keeps the requests, each batch as a list, and passes them on to `server`, or fails."""
+
+    def __init__(self, server: SrpV3Emulation | None) -> None:
+        super().__init__()
+        self.server = server
+        self.loads: list[list[bytes]] = []
+
+    def _acceptFrame(self, frame: Frame) -> None:
+        self._acceptBatch(FrameBatch.gather([frame]))
+
+    def _acceptBatch(self, batch: FrameBatch) -> None:
+        self.loads.append([bytes(frame) for frame in batch.frames()])
+        if self.server is None:
+            raise OSError("no cable")
+        self.server._acceptBatch(batch)
+
+
+def over_srp(client: SrpV3, connected: bool = True) -> Link:
+    server = SrpV3Emulation(inline=True)
+    link = Link(server if connected else None)
+    client >> link
+    server >> client
+    return link
+
+
+def requests(link: Link) -> list[bytes]:
+    return [request for load in link.loads for request in load]
+
+
+def addresses(load: list[bytes]) -> list[int]:
+    return [int.from_bytes(request[8:12], "little") for request in load]
+
+
+def test_small_accesses_leave_together_over_srp_and_large_ones_alone(build, spec) -> None:
+    client = SrpV3()
+    link = over_srp(client)
+    sizes = [32] * 70 + [8 * 512] + [32] * 3
+    blocks = build(client, *(spec(f"r{i}", 0x1000 * i, bits=size) for i, size in enumerate(sizes)))
+    for value, block in enumerate(blocks):
+        block.fields[0].set(value)
+    run(blocks, Write)
+    assert [len(load) for load in link.loads] == [64, 6, 1, 3]
+    assert addresses(requests(link)) == [0x1000 * i for i in range(74)]
+    written = requests(link)
+    link.loads.clear()
+    for block in blocks:
+        block.startTransaction(Write, force=True)
+        block.waitTransaction()
+    alone = requests(link)
+    assert [request[:4] + request[8:] for request in written] == [one[:4] + one[8:] for one in alone]
+    for kind in (Verify, Read):
+        link.loads.clear()
+        run(blocks, kind)
+        assert [len(load) for load in link.loads] == [64, 6, 1, 3]
+    assert [block.fields[0].get() for block in blocks] == list(range(74))
+
+
+def test_a_block_named_twice_is_waited_for_in_between(build, spec) -> None:
+    client = SrpV3()
+    link = over_srp(client)
+    blocks = build(client, spec("a", 0), spec("b", 0x100))
+    run([*blocks, blocks[0]], Write, force=True)
+    assert list(map(addresses, link.loads)) == [[0, 0x100], [0]]
+
+
+def test_accesses_sent_together_fail_each_on_its_own(build, spec) -> None:
+    client = SrpV3()
+    over_srp(client, connected=False)
+    for block in (blocks := build(client, spec("a", 0), spec("b", 0x100))):
+        block.set_timeout(20)
+    startTransactions(blocks, Read)
+    for block in blocks:
+        with pytest.raises(BusError, match="no cable") as caught:
+            block.waitTransaction()
+        assert not isinstance(caught.value, BusTimeout)
+        assert block.path in str(caught.value)
+
+
+def test_a_slave_that_overrides_single_accesses_gets_them_singly(build, spec) -> None:
+    class Watched(SrpV3):
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked: list[int] = []
+
+        def _doTransaction(self, transaction: Any) -> None:
+            self.asked.append(transaction.address())
+            super()._doTransaction(transaction)
+
+    client = Watched()
+    link = over_srp(client)
+    run(build(client, spec("a", 0), spec("b", 0x100)), Read)
+    assert client.asked == [0, 0x100]
+    assert [len(load) for load in link.loads] == [1, 1]
