@@ -86,7 +86,8 @@ class EventBuilder(Fifo):
     channel
         Channel of the event frames.
     widthCode
-        0..5: words of ``2 << widthCode`` bytes that the data of members are padded to.
+        0..5: words of ``2 << widthCode`` bytes that the data of members are padded to. With 0 and 1 an
+        event of one member of a few bytes is too small for splitters, see `CombinerV1`.
     policy
         For frames without room, as at a `Fifo`.
     maxBytes

@@ -181,6 +181,9 @@ class _Combiner(_Stage):
 class CombinerV1(_Combiner):
     """Makes super-frames of version 1; the channel of a frame is its TDEST, its error is not carried.
 
+    Splitters refuse less than 16 bytes, as Rogue's does: that is one frame of 4 bytes or less alone with
+    width code 0, an empty one with width code 1.
+
     Parameters
     ----------
     widthCode
