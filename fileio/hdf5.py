@@ -13,7 +13,7 @@ from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from sapwood.errors import FileError
+from sapwood.errors import FileError, FormatError
 from sapwood.extras import need
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = [
     "SIGNATURE",
     "Glance",
     "close_written",
+    "damage_told",
     "forsake",
     "glance",
     "h5py",
@@ -90,11 +91,24 @@ def open_h5(path: PathLike, mode: str = "r", **options: Any) -> Any:
         _register_all()
     try:
         return h5py().File(name, mode, **options)
-    except OSError as error:
-        if mode == "r" and not options.get("swmr"):
-            with contextlib.suppress(OSError, ValueError):
+    except (OSError, RuntimeError) as error:
+        if mode == "r" and not options.get("swmr") and _is_marked(name):
+            with contextlib.suppress(OSError, ValueError, RuntimeError):
                 return h5py().File(name, mode, **options, swmr=True)
         raise FileError(f"Failed to open HDF5 file: {name}", file=name, seen=str(error)) from error
+
+
+def _is_marked(path: str) -> bool:
+    """Tell whether a writer marked the file as open.
+
+    Others are not read as such: the library would try what is damaged in them again and again.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    return len(head) == 12 and head[8] >= 3 and bool(head[11] & 5)  # superblock 3: its consistency flags
 
 
 def _new(path: str, mode: str) -> bool:
@@ -105,6 +119,7 @@ def _new(path: str, mode: str) -> bool:
 
 
 _ERRNO = re.compile(r"errno = (\d+)")
+_FAULTS = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError)
 _forsaken: list[Any] = []  # files that nobody may close
 
 
@@ -143,6 +158,24 @@ def refusal_told(path: PathLike, file: Any = None) -> Iterator[None]:
             raise
         forsake(file)
         raise FileError("The file could not be written", file=path, seen=cause.strerror) from cause
+
+
+@contextlib.contextmanager
+def damage_told(path: PathLike, what: str = "The file is damaged") -> Iterator[None]:
+    """Turn what the library raises on a damaged file into an error that names the file.
+
+    Raises
+    ------
+    FormatError
+        That says `what`, and what the library says.
+    """
+    try:
+        yield
+    except FileError:
+        raise
+    except _FAULTS as error:
+        hint = "Save what can be read by `sapwood file recover`."
+        raise FormatError(what, file=path, seen=str(error).strip("'\""), hint=hint) from error
 
 
 def is_forsaken(file: Any) -> bool:

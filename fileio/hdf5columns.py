@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sapwood.errors import FileError, FormatError
 from sapwood.fileio.formats import CHUNK_BYTES, LOSS, UNREADABLE, PathLike, Reader, Report
-from sapwood.fileio.hdf5 import open_h5
+from sapwood.fileio.hdf5 import damage_told, open_h5
 from sapwood.fileio.partfile import complete_file
 from sapwood.fileio.table import FRAMES, Column, ColumnInfo, Table, TableInfo
 from sapwood.streams import FrameBatch
@@ -65,15 +65,19 @@ class Hdf5ColumnsReader(Reader):
         self._file = open_h5(path)
         self._groups: dict[str, _Group] = {}
         try:
-            if self._file.attrs.get(MARK) != VERSION:
-                seen = self._file.attrs.get(MARK)
-                raise FormatError(
-                    f"{self._path} holds no columns", file=path, expected=f"{MARK} = 1", seen=seen
-                )
-            self._file.visititems(self._take)
+            with damage_told(self._path):
+                self._begin()
         except BaseException:
             self._file.close()
             raise
+
+    def _begin(self) -> None:
+        seen = self._file.attrs.get(MARK)
+        if seen != VERSION:
+            raise FormatError(
+                f"{self._path} holds no columns", file=self._path, expected=f"{MARK} = 1", seen=seen
+            )
+        self._file.visititems(self._take)
 
     def _take(self, name: str, node: Any) -> None:
         if "columns" in node.attrs and not hasattr(node, "dtype"):
@@ -94,10 +98,11 @@ class Hdf5ColumnsReader(Reader):
 
     def tables(self) -> list[TableInfo]:
         """Return the tables; counts are exact."""
-        return [
-            TableInfo(name, group.rows, {key: _info(group, key) for key in group.names})
-            for name, group in self._groups.items()
-        ]
+        with damage_told(self._path):
+            return [
+                TableInfo(name, group.rows, {key: _info(group, key) for key in group.names})
+                for name, group in self._groups.items()
+            ]
 
     def chunks(
         self, table: str, start: int = 0, stop: int | None = None, nbytes: int = CHUNK_BYTES
@@ -117,18 +122,15 @@ class Hdf5ColumnsReader(Reader):
                 f"There is no table {table!r}", file=self._path, expected=", ".join(self._groups)
             )
         stop = group.rows if stop is None else min(stop, group.rows)
-        step = max(nbytes // max(self._row_bytes(group), 1), 1)
+        with damage_told(self._path):
+            step = max(nbytes // max(self._row_bytes(group), 1), 1)
         first = start
         while first < stop:
             last = min(first + step, stop)
-            try:
+            with damage_told(self._path, f"Rows {first} to {last} of table {table} cannot be read"):
                 last = self._fitting(group, first, last, nbytes)
                 columns = {name: self._column(group, name, first, last) for name in group.names}
-            except OSError as error:
-                raise FileError(
-                    f"Rows {first} to {last} of table {table} cannot be read", file=self._path, seen=error
-                ) from error
-            facts = {key: value for key, value in group.node.attrs.items() if key not in ABOUT_TABLES}
+                facts = {key: value for key, value in group.node.attrs.items() if key not in ABOUT_TABLES}
             yield Table(table, columns, facts)
             first = last
 

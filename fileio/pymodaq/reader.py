@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,20 +64,8 @@ class PymodaqReader(Reader):
             self._saver.close_file()
             raise
 
-    @contextlib.contextmanager
-    def _damage(self) -> Iterator[None]:
-        """Turn what the library raises on a damaged file into an error that names it."""
-        try:
-            yield
-        except FileError:
-            raise
-        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-            raise FormatError(
-                "The file is damaged",
-                file=self._path,
-                seen=str(error),
-                hint="Save what can be read by `sapwood file recover`.",
-            ) from error
+    def _damage(self) -> AbstractContextManager[None]:
+        return hdf5.damage_told(self._path)
 
     def _find(self) -> Iterator[_Plan]:
         """Yield the tables; an array that is linked at several places is in one of them."""

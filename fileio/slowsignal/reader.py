@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sapwood.errors import FormatError
 from sapwood.extras import need
-from sapwood.fileio.hdf5 import open_h5
+from sapwood.fileio.hdf5 import damage_told, open_h5
 from sapwood.fileio.icf.mappings import PIXEL_MAPPINGS
 from sapwood.fileio.icf.readout import MODULES, PIXELS, SSReadout
 from sapwood.fileio.slowsignal.errors import ClosedFile, MissingFile, NoSuchRow, NotSlowSignal, UnknownVersion
@@ -72,10 +72,12 @@ class SSDataReader:
             raise MissingFile(f"There is no file {self.filename}", file=self.filename)
         self._file = open_h5(filename)
         try:
-            self._readouts = self._table(READOUT)
-            self._telescope = self._table(TELESCOPE) if TELESCOPE.name in self._file[GROUP] else None
-            self.attributes = dict(self._file[GROUP][READOUT.name].attrs)
-            self._check_version()
+            with damage_told(self.filename):
+                self._readouts = self._table(READOUT)
+                self._telescope = self._table(TELESCOPE) if TELESCOPE.name in self._file[GROUP] else None
+                attributes = self._file[GROUP][READOUT.name].attrs
+                self.attributes = {os.fsdecode(name): value for name, value in attributes.items()}
+                self._check_version()
         except BaseException:
             self._file.close()
             raise
@@ -95,7 +97,9 @@ class SSDataReader:
         if version is None:
             raise NotSlowSignal("The data have no version", file=self.filename, expected="ss_data_version")
         if version != _VERSION:
-            raise UnknownVersion("The data are of another version", expected=_VERSION, seen=version)
+            raise UnknownVersion(
+                "The data are of another version", file=self.filename, expected=_VERSION, seen=version
+            )
 
     # Rows
 

@@ -113,20 +113,30 @@ class TableReader:
             return lambda: rows
         try:
             mask, stored = self._node.id.read_direct_chunk((first,))
-        except (OSError, RuntimeError):
-            return partial(np.zeros, last - first, self._layout.dtype)  # never written: the fill value
+        except (OSError, RuntimeError, MemoryError) as error:  # memory: for a damaged size
+            if self._is_written(first):
+                raise self._torn(first, last, str(error) or "its size is damaged") from error
+            return partial(np.zeros, last - first, self._layout.dtype)  # the fill value
         return partial(self._decoded, self._filters, stored, mask, first, last)
+
+    def _is_written(self, first: int) -> bool:
+        """Tell whether the chunk of row `first` was written, or may have been: its entry is damaged."""
+        try:
+            return self._node.id.get_chunk_info_by_coord((first,)).byte_offset is not None
+        except (OSError, RuntimeError):
+            return True
+
+    def _torn(self, first: int, last: int, why: str) -> TornChunk:
+        what = f"Rows {first} to {last - 1} of table {self._node.name} are damaged: {why}"
+        return TornChunk(what, file=self._file)
 
     def _decoded(self, filters: ChunkFilter, stored: bytes, mask: int, first: int, last: int) -> NDArray[Any]:
         try:
             rows = filters.decode(stored, mask, self._dtype, self.chunk_rows)
         except TornChunk as error:
-            raise TornChunk(
-                f"Rows {first} to {last - 1} of table {self._node.name} are damaged: {error.args[0]}",
-                file=self._file,
-                expected=error.expected,
-                seen=error.seen,
-            ) from error
+            torn = self._torn(first, last, error.args[0])
+            torn.expected, torn.seen = error.expected, error.seen
+            raise torn from error
         return self._as_layout(rows[: last - first])
 
     def _by_library(self, first: int, last: int) -> NDArray[Any]:

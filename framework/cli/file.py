@@ -15,6 +15,7 @@ import click
 from sapwood.cli.dumping import print_record, print_row, record_facts, records, rows
 from sapwood.cli.failure import Damaged, Failure, Unreadable, interruption, one_line, unreadable
 from sapwood.cli.filefacts import print_info, print_report
+from sapwood.cli.isolated import go_on_in_child
 from sapwood.cli.output import console, human_bytes, human_count, json_line, json_option, print_json
 from sapwood.cli.paramtype import ParamType
 from sapwood.cli.signals import Terminated, noted_interrupt
@@ -69,6 +70,7 @@ def file() -> None:
 @json_option
 def info(path: str, as_json: bool, **options: Any) -> None:
     """Say what FILE holds: tables, parts, channels, configuration, damage."""
+    go_on_in_child(path)
     with _opened(path, **options) as reader:
         found = reader.info()
         if as_json:
@@ -108,6 +110,7 @@ def dump(
     Of a file that holds others than frames, or frames that are decoded, the rows of its tables are
     printed; --table frames prints the frames.
     """
+    go_on_in_child(path)
     with _opened(path, **options) as reader:
         there = {one.name: one for one in reader.tables()}
         if table not in (None, *there):
@@ -163,6 +166,7 @@ def verify(path: str, format_: str | None, as_json: bool) -> None:
 
     The exit code is 0 for a clean file, 3 for one with loss, 4 for one that holds nothing readable.
     """
+    go_on_in_child(path)
     from sapwood.fileio import registry
 
     with unreadable():
@@ -187,6 +191,7 @@ def recover(path: str, out: str, format_: str | None, as_json: bool) -> None:
 
     if os.path.lexists(out):
         raise RecordingExists(f"The file {out} exists already", hint="Choose another name.")
+    go_on_in_child(path, out)
     with unreadable():
         report = registry.recover(path, out, format_)
     wrote = next((name for name in (out, f"{out}.1") if os.path.exists(name)), None)
