@@ -32,7 +32,7 @@ _DROPPED = ("datatype", "compression")
 class WaveformCodec:
     """A codec with its parameters; `codec` is its name in files.
 
-    A thread works on about `block_samples` at once, with 30 MB of memory at most.
+    A thread works on about `block_samples` at once, with some 10 bytes of memory for each (ULEB128: 50).
     """
 
     codec: ClassVar[str]
@@ -67,7 +67,7 @@ class RadwareSigcompress(WaveformCodec):
 
     codec_shift: float = 0
     codec: ClassVar[str] = "radware_sigcompress"
-    block_samples: ClassVar[int] = 1 << 21  # many rows side by side
+    block_samples: ClassVar[int] = 1 << 20  # many rows side by side
 
     def __post_init__(self) -> None:
         if not float(self.codec_shift).is_integer() or abs(self.codec_shift) >= 1 << 31:
