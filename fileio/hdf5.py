@@ -89,13 +89,19 @@ def open_h5(path: PathLike, mode: str = "r", **options: Any) -> Any:
         options.setdefault("locking", False)
     if not _new(name, mode):
         _register_all()
+    there = os.path.lexists(name)
     try:
         return h5py().File(name, mode, **options)
     except (OSError, RuntimeError) as error:
         if mode == "r" and not options.get("swmr") and _is_marked(name):
             with contextlib.suppress(OSError, ValueError, RuntimeError):
                 return h5py().File(name, mode, **options, swmr=True)
-        raise FileError(f"Failed to open HDF5 file: {name}", file=name, seen=str(error)) from error
+        cause = refusal(error) or error
+        if not there:
+            with contextlib.suppress(OSError):
+                os.unlink(name)  # empty: the disk took its name only
+        seen = getattr(cause, "strerror", None) or str(cause)
+        raise FileError(f"Failed to open HDF5 file: {name}", file=name, seen=seen) from cause
 
 
 def _is_marked(path: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -31,12 +32,18 @@ __all__ = ["AstroPixBinaryFile", "apx_open", "sanitize_path"]
 _LOG = logging.getLogger("sapwood.fileio")
 
 SUFFIX = ".apx"
+_NUMBER = re.compile(r"\.[1-9][0-9]*$")
 _MODES = ("rb", "wb", "ab")
 _PART = 1 << 16  # bytes of the file that are made into readouts together
 
 
-def sanitize_path(path: PathLike, extension: str | None = None) -> str:
+def sanitize_path(path: PathLike, extension: str | None = None, *, parts: bool = False) -> str:
     """Return `path` as text.
+
+    Parameters
+    ----------
+    parts
+        The number of a part of a recording may follow the extension: ``run.apx.2``.
 
     Raises
     ------
@@ -44,7 +51,8 @@ def sanitize_path(path: PathLike, extension: str | None = None) -> str:
         When it does not end with `extension`.
     """
     name = os.fspath(path)
-    if extension is not None and not name.endswith(extension):
+    end = _NUMBER.sub("", name) if parts else name
+    if extension is not None and not end.endswith(extension):
         raise ApxError(f"The name of the file does not end with {extension}", file=name)
     return name
 
@@ -57,7 +65,7 @@ class AstroPixBinaryFile:
     Parameters
     ----------
     path
-        The file; its name ends with ``.apx``.
+        The file; its name ends with ``.apx``, that of a part to be read with ``.apx.2`` or so.
     mode
         ``rb`` reads, ``wb`` replaces an existing file, ``ab`` adds to one.
     header
@@ -94,7 +102,7 @@ class AstroPixBinaryFile:
         strip: str = "all",
         files: FileLayer | None = None,
     ) -> None:
-        self.path = sanitize_path(path, SUFFIX)
+        self.path = sanitize_path(path, SUFFIX, parts=mode == "rb")
         if mode not in _MODES:
             raise ValueError(f"Mode {mode!r} is not one of {', '.join(_MODES)}")
         if mode == "wb" and header is None:

@@ -184,7 +184,7 @@ def apx_process(
     Parameters
     ----------
     input_file_path
-        The file; its name ends with ``.apx``.
+        The file; its name ends with ``.apx``, that of a part of a recording with ``.apx.2`` or so.
     format_
         One of ``csv``, ``ecsv``, ``fits``, ``hdf5`` and ``parquet``.
     col_names
@@ -215,12 +215,13 @@ def apx_process(
     FormatError
         When the file is damaged from its header on; a later damage is logged.
     """
-    path = sanitize_path(input_file_path, SUFFIX)
+    path = sanitize_path(input_file_path, SUFFIX, parts=True)
     if format_ not in _WRITERS:
         raise ApxError("There is no such output format", expected=", ".join(FORMATS), seen=repr(format_))
     if kwargs:
         _LOG.warning("apx_process takes no %s", ", ".join(kwargs))
-    output = f"{path.removesuffix(SUFFIX)}.{format_}" if output_file_path is None else output_file_path
+    stem, _, part = path.rpartition(SUFFIX)
+    output = f"{stem}{part}.{format_}" if output_file_path is None else output_file_path
     with ApxReader(path, chain=chain, strict=strict) as reader:
         write_hits(reader, format_, output, col_names, overwrite=overwrite)
         for problem in reader.problems_seen():

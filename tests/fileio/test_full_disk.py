@@ -173,3 +173,10 @@ def test_the_disk_is_full(name: str, place: tuple[Path, int], tmp_path: Path) ->
     assert ran.stdout.splitlines() == [reason, "well"]
     if name.startswith("convert"):
         assert os.listdir(folder) == []
+
+
+def test_a_file_that_cannot_be_begun_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CHILD, "pymodaq_append", tmp_path, "10", tmp_path]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (ran.returncode, ran.stdout.splitlines()) == (0, ["File too large", "well"])
+    assert os.listdir(tmp_path) == ["other.h5"]

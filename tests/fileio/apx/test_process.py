@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from sapwood import fileio
 from sapwood.errors import FormatError, MissingExtra
 from sapwood.fileio import apx_load, apx_open, apx_process
-from sapwood.fileio.apx import ApxReader, process
+from sapwood.fileio.apx import ApxReader, AstroPix4Readout, FileHeader, process
 
 TABLES = ("v4_basic", "v4_empty", "v4_edges", "v4_idle_padding", "v4_nested_metadata", "v4_split_hit",
           "peer_v4_20250723_092534_data")  # fmt: skip
@@ -229,3 +230,15 @@ def test_what_a_reader_tells(golden_apx) -> None:
         assert batch.frame_bytes(6).tobytes() == bytes.fromhex("07bcbc")
     with pytest.raises(OSError, match="closed"):
         next(reader_.batches())
+
+
+def test_a_part_of_a_recording(golden_apx, tmp_path) -> None:
+    part = tmp_path / "run.apx.2"
+    shutil.copyfile(golden_apx / "v4_basic.apx", part)
+    assert str(apx_process(part, "csv")) == str(tmp_path / "run.2.csv")
+    assert (tmp_path / "run.2.csv").read_bytes() == (golden_apx / "v4_basic.csv").read_bytes()
+    with apx_open(part) as file:
+        assert len(list(file)) > 0
+    for name, mode in (("run.apx.2", "wb"), ("run.apx.2", "ab"), ("run.apx.02", "rb"), ("run.2", "rb")):
+        with pytest.raises(RuntimeError, match="does not end with"):
+            apx_open(tmp_path / name, mode, FileHeader(AstroPix4Readout))
