@@ -128,7 +128,7 @@ def test_operators_see_faults_of_the_board(wire: bool) -> None:
     if wire:
         slave = SrpV3()
         streamConnectBiDir(slave, server)
-    root = Root(name="Top", pollEn=False, timeout=0.5)
+    root = Root(name="Top", pollEn=False, timeout=20.0)
     root.add(Board(name="Board", memBase=slave))
     with root:
         pad = root.Board.ScratchPad
@@ -143,7 +143,9 @@ def test_operators_see_faults_of_the_board(wire: bool) -> None:
             pad.get()
         faults.silence(4, 4, count=1)
         timeout = (BusError, "bus timeout detected in hardware") if wire else (BusTimeout, "Timeout waiting")
+        pad._block.set_timeout(20.0 if wire else 0.2)
         with pytest.raises(timeout[0], match=timeout[1]):
             pad.get()
+        pad._block.set_timeout(20.0)
         assert pad.get() == 7
     server._stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,8 @@ def wire() -> Iterator[FrontEndWire]:
     made._stop()
 
 
-def tree(port: int, *, timeout: float = 20.0) -> Root:
-    root = Root(name="Top", pollEn=False, timeout=timeout)
+def tree(port: int) -> Root:
+    root = Root(name="Top", pollEn=False, timeout=20.0)
     root.add(UdpRssiPack(name="Net", port=port, packVer=2, jumbo=True))
     root.bus = SrpV3()
     streamConnectBiDir(root.bus, root.Net.application(0))
@@ -41,6 +42,14 @@ def tree(port: int, *, timeout: float = 20.0) -> Root:
     data = [root.Net.application(n + 1) for n in range(2)]
     root.add(FrontEndBoard(name="Board", memBase=root.bus, channels=2, streams=data))
     return root
+
+
+@contextmanager
+def impatient(variable: Any) -> Iterator[None]:
+    """Accesses to the register of `variable` wait for a fifth of a second only."""
+    variable._block.set_timeout(0.2)
+    yield
+    variable._block.set_timeout(20.0)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +97,7 @@ def test_data_and_registers_stay_whole(
 def test_a_network_that_is_cut_ends_the_link_until_it_is_back(
     wire: FrontEndWire, await_true: Callable[..., Any]
 ) -> None:
-    with tree(wire.port, timeout=20.0) as root:
+    with tree(wire.port) as root:
         wire.faults.network("in", loss=1)
         with pytest.raises(BusError, match="The link to the firmware broke"):
             root.Board.ScratchPad.get()
@@ -100,11 +109,11 @@ def test_a_network_that_is_cut_ends_the_link_until_it_is_back(
 
 
 def test_registers_that_are_not_answered_time_out(wire: FrontEndWire) -> None:
-    with tree(wire.port, timeout=0.3) as root:
+    with tree(wire.port) as root:
         root.Board.ScratchPad.set(1)
         wire.faults.requests.mute(4, 4, count=2)
         for _ in range(2):
-            with pytest.raises(BusTimeout):
+            with impatient(root.Board.ScratchPad), pytest.raises(BusTimeout):
                 root.Board.ScratchPad.get()
             assert root.Board.Channels.get() == 2
         assert root.Board.ScratchPad.get() == 1
@@ -132,9 +141,9 @@ def test_refused_accesses_are_bus_errors(wire: FrontEndWire) -> None:
 def test_a_board_that_takes_no_requests_gets_busy_and_loses_nothing(
     wire: FrontEndWire, await_true: Callable[..., Any]
 ) -> None:
-    with tree(wire.port, timeout=0.3) as root:
+    with tree(wire.port) as root:
         wire.faults.requests.hold()
-        with pytest.raises(BusTimeout):
+        with impatient(root.Board.ScratchPad), pytest.raises(BusTimeout):
             root.Board.ScratchPad.get()
 
         def flood() -> None:
@@ -171,9 +180,9 @@ def test_slow_registers_are_slow_and_right(wire: FrontEndWire) -> None:
 def test_a_stop_does_not_wait_for_what_is_held() -> None:
     wire = FrontEndWire(FrontEndFirmware(1), status=0)
     wire._start()
-    with tree(wire.port, timeout=0.2) as root:
+    with tree(wire.port) as root:
         wire.faults.requests.hold()
-        with pytest.raises(BusTimeout):
+        with impatient(root.Board.ScratchPad), pytest.raises(BusTimeout):
             root.Board.ScratchPad.get()
         wire._stop()
         wire.faults.clear()

@@ -180,7 +180,7 @@ def test_a_client_that_reads_nothing_loses_the_link_and_gets_bus_timeouts(
 ) -> None:
     stuck = Stuck()
     with serving(stall=0.5) as wire:
-        root = tree(wire.port, timeout=0.5, policy="block")
+        root = tree(wire.port, policy="block")
         root.Board.application(0) >> stuck
         with root:
             board = root.Board
@@ -191,6 +191,7 @@ def test_a_client_that_reads_nothing_loses_the_link_and_gets_bus_timeouts(
                 assert stuck.entered.wait(20)
                 await_true(lambda: wire.stalls > 0, "stall")
                 begin = time.monotonic()
+                board.ScratchPad._block.set_timeout(0.5)
                 with pytest.raises(BusError):
                     board.ScratchPad.get()
                 assert time.monotonic() - begin < 30, "it must not hang"
@@ -205,7 +206,7 @@ def test_a_client_that_reads_nothing_loses_the_link_and_gets_bus_timeouts(
 @pytest.mark.parametrize("policy", ["drop_new", "block"])
 def test_a_board_stops_though_its_client_reads_nothing(policy: Any) -> None:
     stuck = Stuck()
-    with serving(policy=policy) as wire, tree(wire.port, timeout=0.5, policy="block") as root:
+    with serving(policy=policy) as wire, tree(wire.port, timeout=2.0, policy="block") as root:
         root.Board.application(0) >> stuck
         root.Board.Ch[0].Size.set(10_000)
         root.Board.Ch[0].Rate.set(0)
