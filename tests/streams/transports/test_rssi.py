@@ -304,8 +304,8 @@ def test_receivers_are_told_of_a_break_where_it_was(links: Links) -> None:
     links.at_client.wait(3)
     links.wires[0].cut = links.wires[1].cut = True
     links.to_server._sendFrame(Frame(b"lost"))
-    eventually("the client gives up", lambda: not links.client.getOpen())
-    assert links.client.closedFor() > 0
+    eventually("the client gives up", lambda: links.client.closedFor() > 0)
+    assert not links.client.getOpen()
     links.wires[0].cut = links.wires[1].cut = False
     assert links.client.waitOpen(WAIT_S)
     assert links.client.closedFor() == 0
