@@ -133,6 +133,10 @@ class Table(Struct):
         return end
 
     def _same_columns(self, block: Mapping[str, Any]) -> None:
+        if not isinstance(block, Mapping):
+            raise LH5EncodeError(
+                "The block of a table has no columns", expected=sorted(self), seen=type(block).__name__
+            )
         if set(block) != set(self):
             raise LH5EncodeError(
                 "The block has other columns than the table", expected=sorted(self), seen=sorted(block)

@@ -23,6 +23,12 @@ __all__ = ["distinct", "flat_rows", "make_table", "select_columns", "select_rows
 
 _EQUAL = "array_of_equalsized_arrays<1,1>{real}"
 _VECTORS = "array<1>{array<1>{real}}"
+_NEEDED = {  # of a column besides its dtype, by datatype
+    None: (),
+    "waveform": ("wf_len", "dt", "dt_units", "t0_units"),
+    _EQUAL: ("length",),
+    _VECTORS: (),
+}
 _ROOM_BYTES = 64 << 20  # that a column reserves at most
 _FEW = 1 << 16
 
@@ -35,7 +41,7 @@ def make_table(declared: Mapping[str, Mapping[str, Any]], size: int, *, rows: in
     Raises
     ------
     FormatError
-        For a ``datatype`` that does not exist.
+        For a type that does not exist, or an entry that is missing.
     """
     table = Table({name: _column(name, dict(facts), rows) for name, facts in declared.items()}, size=rows)
     table.reserve_capacity(min(size, _ROOM_BYTES // max(map(_row_bytes, declared.values()), default=1)))
@@ -48,19 +54,27 @@ def _row_bytes(facts: Mapping[str, Any]) -> int:
 
 
 def _column(name: str, facts: dict[str, Any], rows: int) -> Any:
-    dtype, kind = np.dtype(facts.pop("dtype")), facts.pop("datatype", None)
+    kind = facts.pop("datatype", None)
+    if kind not in _NEEDED:
+        raise FormatError(
+            f"Column {name} has an unknown datatype",
+            expected=f"waveform, {_EQUAL} or {_VECTORS}",
+            seen=kind,
+        )
+    if missing := [one for one in ("dtype", *_NEEDED[kind]) if one not in facts]:
+        raise FormatError(f"Column {name} is declared without {', '.join(missing)}", seen=facts)
+    try:
+        dtype = np.dtype(facts.pop("dtype"))
+    except TypeError as error:
+        raise FormatError(f"Column {name} has an unknown dtype", seen=error) from error
     if kind is None:
         return Array(shape=(rows,), dtype=dtype, attrs=facts)
     if kind == "waveform":
         return _waveform(dtype, facts, rows)
     if kind == _EQUAL:
         return ArrayOfEqualSizedArrays(shape=(rows, facts.pop("length")), dtype=dtype, attrs=facts)
-    if kind == _VECTORS:
-        facts.pop("length_guess", None)
-        return VectorOfVectors(shape_guess=(rows, 0), dtype=dtype, attrs=facts)
-    raise FormatError(
-        f"Column {name} has an unknown datatype", expected=f"waveform, {_EQUAL} or {_VECTORS}", seen=kind
-    )
+    facts.pop("length_guess", None)
+    return VectorOfVectors(shape_guess=(rows, 0), dtype=dtype, attrs=facts)
 
 
 def _waveform(dtype: np.dtype[Any], facts: dict[str, Any], rows: int) -> WaveformTable:
@@ -102,7 +116,7 @@ def select_rows(block: Mapping[str, Any], rows: NDArray[np.intp]) -> dict[str, A
         elif isinstance(values, RaggedBlock):
             chosen[name] = _select_ragged(values, rows)
         else:
-            chosen[name] = values[rows]
+            chosen[name] = np.asarray(values)[rows]
     return chosen
 
 

@@ -129,7 +129,7 @@ class DataDecoder:
 
     def deliver(
         self,
-        keys: NDArray[Any] | Sequence[Any] | Key,
+        keys: NDArray[Any] | list[Any] | Key,
         block: Mapping[str, Any],
         buffers: Mapping[Any, RawBuffer],
     ) -> None:
@@ -138,12 +138,14 @@ class DataDecoder:
         Parameters
         ----------
         keys
-            One key for all rows, or the key of each row, shape (n,).
+            One key for all rows, or the key of each row, an array of shape (n,) or a list.
         block
             For every column an array of shape (n, ...), a `RaggedBlock`, or a mapping for a waveform.
         buffers
             Key -> buffer.
         """
+        if isinstance(keys, list):
+            keys = np.asarray(keys)
         if not isinstance(keys, np.ndarray):
             self._put(keys, block, buffers)
             return
