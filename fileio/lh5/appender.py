@@ -17,6 +17,7 @@ from sapwood.fileio.workers import WORKERS, submit
 
 __all__ = ["Appender", "ChunkQueue", "cast"]
 
+_WAITING_BYTES = 16 << 20  # of chunks not written yet
 _SMALL = 1 << 15  # bytes of a chunk that is packed sooner than a thread takes it
 
 
@@ -24,24 +25,35 @@ class ChunkQueue:
     """Chunks being compressed, of any datasets; written in the order in which they came."""
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[Any, tuple[int, ...], Future[bytes]]] = deque()
+        self._waiting: deque[tuple[Any, tuple[int, ...], int, Future[bytes]]] = deque()
+        self._nbytes = 0  # of those that wait
+        self._written = 0
 
     def put(self, stored: Stored, layout: Layout, at: tuple[int, ...], chunk: NDArray[Any]) -> None:
         """Compress `chunk` and write it at `at`; its memory must not change until `drain`."""
         if chunk.nbytes < _SMALL:
             stored.id.write_direct_chunk(at, compress(chunk, layout.shuffle, layout.level))
             return
-        self._waiting.append((stored.id, at, submit(compress, chunk, layout.shuffle, layout.level)))
-        if len(self._waiting) > 8 * WORKERS:
+        packed = submit(compress, chunk, layout.shuffle, layout.level)
+        self._waiting.append((stored.id, at, chunk.nbytes, packed))
+        self._nbytes += chunk.nbytes
+        while self._nbytes > _WAITING_BYTES and len(self._waiting) > 2 * WORKERS:
             self._write_one()
 
-    def drain(self) -> None:
-        """Write everything."""
-        while self._waiting:
+    @property
+    def end(self) -> int:
+        """How many chunks came."""
+        return self._written + len(self._waiting)
+
+    def drain(self, end: int | None = None) -> None:
+        """Write everything, or what came before `end` was as it is given."""
+        while self._waiting and (end is None or self._written < end):
             self._write_one()
 
     def _write_one(self) -> None:
-        dataset, at, packed = self._waiting.popleft()
+        dataset, at, nbytes, packed = self._waiting.popleft()
+        self._nbytes -= nbytes
+        self._written += 1
         dataset.write_direct_chunk(at, packed.result())
 
 

@@ -15,8 +15,8 @@ from sapwood.fileio.lh5.errors import LH5DecodeError
 __all__ = ["Layout", "chunk_shape", "layout_of", "refuse_bombs"]
 
 _CHUNK_BYTES = 1 << 17  # of a new dataset, at most, unless a row is longer
-_TOGETHER = 84  # rows of a chunk, about, where rows are long: their samples of about the same time pack best
-_HELD_BYTES = 2 << 20  # of all samples of such rows, at most: so many wait in memory until they fill chunks
+_TOGETHER = 168  # rows of a chunk, about, where rows are long: their samples of about the same time pack best
+_HELD_BYTES = 4 << 20  # of all samples of such rows, at most: so many wait in memory until they fill chunks
 _LEAST_BYTES = 1 << 13  # so that tables that begin with few rows do not end with tiny chunks
 _DEFLATE, _SHUFFLE = 1, 2  # numbers of HDF5's filters
 _LEAST_TILE = 256  # samples

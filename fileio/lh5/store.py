@@ -75,6 +75,9 @@ class LH5Store:
         Ask HDF5 to lock files.
     default_mode
         Of `gimme_file`.
+    late
+        With `keep_open`: compress rows given to `write` while the caller prepares the next ones. They
+        must not change before the next `write` to the file, `flush` or `close` has returned.
     """
 
     def __init__(
@@ -83,11 +86,13 @@ class LH5Store:
         keep_open: bool = False,
         locking: bool = False,
         default_mode: str = "r",
+        late: bool = False,
     ) -> None:
         self.base_path = os.path.expandvars(os.path.expanduser(os.fspath(base_path)))
         self.keep_open = keep_open
         self.locking = locking
         self.default_mode = default_mode
+        self._late = late
         self._files: dict[str, _Open] = {}
         self._finalizer = weakref.finalize(self, _close_all, self._files)
 
@@ -230,7 +235,7 @@ class LH5Store:
                 )
             if mode == "overwrite":
                 writer.truncate(path, write_start)
-            writer.append(part, path, h5py_kwargs)
+            writer.append(part, path, h5py_kwargs, self._late)
 
     def read(
         self,

@@ -48,8 +48,11 @@ class ObjectWriter:
         self._made: dict[str, Any] = {}  # path of an object made here -> its `_form`
         self._ends: dict[str, int] = {}  # of vectors: flattened values so far
 
-    def append(self, obj: LGDO, path: str, keywords: Mapping[str, Any]) -> None:
+    def append(self, obj: LGDO, path: str, keywords: Mapping[str, Any], late: bool = False) -> None:
         """Write `obj` as `path`, behind the rows that are there.
+
+        With `late`, `obj` must not change before the next `append`, or `flush`, has returned: its last
+        chunks are compressed meanwhile.
 
         Raises
         ------
@@ -57,14 +60,14 @@ class ObjectWriter:
             When it does not fit what is there; nothing is written then.
         """
         obj = _encoded(obj)
-        form = _form(obj)
+        form, before = _form(obj), self._queue.end
         if form is None or self._made.get(path) != form:
             self._check_new(obj, path, form)
         if path == "/":
             self._append_members(obj, self.file["/"], keywords)
         else:
             self._put(obj, self._lists.parent_of(path), posixpath.basename(path), keywords)
-        self._queue.drain()
+        self._queue.drain(before if late else None)
 
     def _check_new(self, obj: LGDO, path: str, form: Any) -> None:
         """Make sure that `obj` can be written as `path`, where objects of another form may be."""
@@ -159,7 +162,7 @@ class ObjectWriter:
         further = merged(keywords, own) if own else keywords
         if not isinstance(obj, Struct):
             raise LH5EncodeError(f"Only members of a struct can be written to {group.name}")
-        for name, value in obj.items():
+        for name, value in sorted(obj.items(), key=_by_size):
             self._put(value, group, name, further)
         self._lists.add(group, obj)
 
@@ -304,6 +307,11 @@ def _cut_rows(node: Any, rows: int) -> None:
     kept = int(ends[min(rows, len(ends)) - 1]) if len(ends) else 0
     _cut_rows(ends, rows)
     _cut_rows(node["flattened_data"], kept)
+
+
+def _by_size(member: tuple[str, Any]) -> bool:
+    """Sort what may be large first: it is compressed while datasets for the others are made."""
+    return isinstance(member[1], Array) and member[1].ndim == 1
 
 
 def _form(obj: Any) -> Any:

@@ -211,7 +211,7 @@ def _convert(
             chunk = streamer.read_chunk("single_packet" if single else None)
             if not chunk:
                 break
-            outputs.write(limits.cut(chunk))
+            outputs.write(limits.cut(chunk), again=not streamer.ended)
             limits.events -= single
             if progress is not None:
                 progress(streamer.n_bytes_read, total)

@@ -15,7 +15,7 @@ from sapwood.fileio.raw.summary import Summary
 __all__ = ["CHUNK_MODES", "DataStreamer"]
 
 CHUNK_MODES = ("any_full", "only_full", "single_packet")
-_MEMORY_BYTES = 24 << 20  # of all rows; beyond that they are handed out, full or not
+_MEMORY_BYTES = 16 << 20  # of all rows; beyond that they are handed out, full or not
 
 
 class DataStreamer(ABC):
@@ -166,6 +166,11 @@ class DataStreamer(ABC):
         """Decode some packets, `packets` at most; return how many, 0 at the end."""
         self.any_full = False
         return 1 if self.read_packet() else 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stream was read to its end."""
+        return self._ended
 
     def _too_large(self) -> bool:
         return self.memory_limit < sum(one.nbytes for buffers in self.rb_lib.values() for one in buffers)

@@ -6,10 +6,13 @@ import contextlib
 import glob
 import logging
 import os
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
+
+import numpy as np
 
 from sapwood.errors import FileError, RecordingExists
 from sapwood.fileio.lh5 import LH5Store
@@ -22,6 +25,7 @@ from sapwood.fileio.raw.streams import split_out_stream
 __all__ = ["Outputs", "write_to_lh5_and_clear"]
 
 _LOG = logging.getLogger("sapwood.fileio.raw")
+_AT_ONCE_BYTES = 1 << 15  # less is written when `LH5Store.write` returns
 
 
 def write_to_lh5_and_clear(
@@ -110,7 +114,8 @@ class Outputs:
         self._overwrite = overwrite
         self._settings = dict(hdf5_settings or {})
         self._database = db_dict
-        self._store = LH5Store(keep_open=True)
+        self._store = LH5Store(keep_open=True, late=True)
+        self._others: weakref.WeakKeyDictionary[RawBuffer, Any] = weakref.WeakKeyDictionary()
         self._files = contextlib.ExitStack()
         self._parts: dict[str, str] = {}
 
@@ -137,8 +142,11 @@ class Outputs:
                     f"file {found[0]} exists. Use option overwrite to proceed.", file=found[0]
                 )
 
-    def write(self, buffers: Iterable[RawBuffer]) -> None:
-        """Write the rows of buffers and empty them."""
+    def write(self, buffers: Iterable[RawBuffer], again: bool = True) -> None:
+        """Write the rows of buffers and empty them.
+
+        Those that are filled `again` get other memory: what they held is still being compressed.
+        """
         for buffer in buffers:
             if buffer.lgdo is None or buffer.loc == 0:
                 continue
@@ -148,7 +156,22 @@ class Outputs:
                 write_buffer(buffer, self._store, *place, partial(self._tell, buffer), **self._settings)
                 name = f"{file}:{os.path.join(group, buffer.out_name)}"
                 self.rows[name] = self.rows.get(name, 0) + buffer.loc
+                if again:
+                    self._take_turns(buffer)
             buffer.loc = 0
+
+    def _take_turns(self, buffer: RawBuffer) -> None:
+        """Give a buffer the memory that it had before the last time: that was written since."""
+        held, rows = buffer.lgdo, buffer.loc
+        if buffer.nbytes < _AT_ONCE_BYTES or not hasattr(held, "take"):
+            return
+        other = self._others.get(buffer)
+        if other is None:
+            other = held.take(np.zeros(0, np.int64))
+            other.reserve_capacity(rows + rows // 4)
+        if len(held) > rows:  # rows are set one by one, see `DataDecoder.make_lgdo`
+            other.resize(len(held))
+        buffer.lgdo, self._others[buffer] = other, held
 
     def _tell(self, buffer: RawBuffer, what: str) -> None:
         """Note, once, what was not done with the rows of a buffer."""

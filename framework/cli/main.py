@@ -6,6 +6,9 @@ runs, so that ``sapwood --help`` answers at once.
 
 from __future__ import annotations
 
+import atexit
+import gc
+
 import click
 
 from sapwood import __version__
@@ -46,4 +49,5 @@ for command in (demo, run, board, record, tree, get, set_value, execute, watch, 
 
 def main() -> None:
     """Run the command line with the arguments of this process, then exit."""
+    atexit.register(gc.freeze)  # the last thing done: nobody need look for garbage in all that was imported
     cli(prog_name="sapwood")

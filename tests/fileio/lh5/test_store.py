@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sapwood.errors import FileError
 from sapwood.fileio import lh5
-from sapwood.fileio.lh5 import deflate
+from sapwood.fileio.lh5 import appender, deflate
 
 ROWS = 50
 
@@ -150,6 +150,60 @@ def test_large_rows_are_read_and_written_by_tiles(tmp_path: Path) -> None:
         lh5.write(lh5.ArrayOfEqualSizedArrays(nda=part), "x", path, chunks=(2, 50_000))
     assert np.array_equal(lh5.read("x", path).nda, values)
     assert np.array_equal(lh5.read("x", path, idx=[2]).nda, values[2:])
+
+
+def test_long_rows_are_cut_by_themselves(tmp_path: Path) -> None:
+    values = np.random.default_rng(5).integers(0, 1 << 14, (300, 6000)).astype(np.uint16)
+    path = tmp_path / "run.lh5"
+    with lh5.LH5Store(keep_open=True) as store:
+        for start in (0, 200, 211):
+            part = values[start : {0: 200, 200: 211, 211: 300}[start]]
+            store.write(lh5.ArrayOfEqualSizedArrays(nda=part), "x", path)
+    with h5py.File(path) as file:
+        rows, samples = file["x"].chunks
+        assert 100 <= rows <= 200  # parts of many rows, not whole rows
+        assert samples < 1000
+        assert rows * samples * 2 <= 1 << 17
+        assert np.array_equal(file["x"][()], values)
+    assert np.array_equal(lh5.read("x", path, start_row=150, n_rows=80).nda, values[150:230])
+    assert np.array_equal(lh5.read("x", path, idx=[3, 199, 200, 299]).nda, values[[3, 199, 200, 299]])
+
+
+class Slow:
+    """A thread that works only when it is waited for."""
+
+    def __init__(self, work: Any, *arguments: Any) -> None:
+        self.result = lambda: work(*arguments)
+
+
+def test_rows_written_late_are_those_of_the_call(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(appender, "submit", Slow)
+    path, blocks = tmp_path / "run.lh5", (np.empty((90, 3000), np.uint16), np.empty((90, 3000), np.uint16))
+    expected = np.random.default_rng(6).integers(0, 1 << 16, (20, 90, 3000)).astype(np.uint16)
+    with lh5.LH5Store(keep_open=True, late=True) as store:
+        for number, values in enumerate(expected):
+            block = blocks[number % 2]  # the call before has returned since it was given
+            block[...] = values
+            store.write(lh5.ArrayOfEqualSizedArrays(nda=block), "x", path)
+        store.flush()
+        block[...] = 0
+    assert np.array_equal(lh5.read("x", path).nda, expected.reshape(-1, 3000))
+
+
+def test_a_table_that_changes_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "run.lh5"
+    with lh5.LH5Store(keep_open=True) as store:
+        for _ in range(3):
+            store.write(table(2), "raw", path)
+        other = table(2)
+        other["more"] = lh5.Array(np.arange(2))
+        for wrong in (other, lh5.Table({**table(2), "id": lh5.Array(np.arange(2) - 7)})):
+            with pytest.raises(ValueError, match=r"cannot be appended|another type"):
+                store.write(wrong, "raw", path)
+        store.write(lh5.Array(np.arange(6)), "raw/late", path)  # now the table has a column more
+        with pytest.raises(ValueError, match="cannot be appended"):
+            store.write(table(2), "raw", path)
+        assert store.read_n_rows("raw/id", path) == 6
 
 
 @pytest.mark.parametrize("isal", [True, False])

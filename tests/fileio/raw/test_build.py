@@ -22,6 +22,7 @@ import zstandard
 
 from sapwood.errors import FormatError, RecordingExists
 from sapwood.fileio import lh5
+from sapwood.fileio.lh5 import appender
 from sapwood.fileio.raw import (
     LH5Store,
     RawBuffer,
@@ -335,6 +336,28 @@ def test_read_raw_gives_columns(place: Path) -> None:
         assert {name for chunk in read_raw("run.fcio", tables=wanted) for name in chunk} == {"FCStatus"}
     with pytest.raises(ValueError, match="There is no table FCThing"):
         next(read_raw("run.fcio", tables=["FCThing"]))
+
+
+class Slow:
+    """A thread that works only when it is waited for."""
+
+    def __init__(self, work: Any, *arguments: Any) -> None:
+        self.result = lambda: work(*arguments)
+
+
+def test_many_blocks_of_long_traces_are_all_there(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appender, "submit", Slow)
+    random = np.random.default_rng(3)
+    waves = random.integers(0, 1 << 16, (70, 3, 2 + 2000)).astype(np.uint16)
+    events = [made.event(one, number, 1 + number) for number, one in enumerate(waves)]
+    statuses = [made.status([made.card(0), made.card(0x2000)])] * 3
+    parts = [*events[:20], statuses[0], *events[20:41], *statuses[1:], *events[41:]]
+    (place / "long.fcio").write_bytes(made.stream(made.config(3, 2000), *parts))
+    build_raw("long.fcio", out_spec="o.lh5", buffer_size=24)
+    found = lh5.read("FCEvent", "o.lh5")
+    assert np.array_equal(found["waveform/values"].nda, waves[..., 2:].reshape(-1, 2000))
+    assert found["eventnumber"].nda.tolist() == np.repeat(np.arange(70), 3).tolist()
+    assert len(lh5.read("FCStatus", "o.lh5")) == 6
 
 
 def test_chunks_and_their_writing(place: Path) -> None:
