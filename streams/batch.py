@@ -145,8 +145,8 @@ class FrameBatch:
         return cls._view(payload, (*columns, start, size))
 
     @classmethod
-    def joined(cls, payloads: Sequence[BytesLike]) -> FrameBatch:
-        """Return the frames without metadata of some payloads, bytes or flat views of them, copied."""
+    def joined(cls, payloads: Sequence[bytes | bytearray | memoryview]) -> FrameBatch:
+        """Return the frames without metadata of some payloads, views of format ``B``, copied."""
         size = np.fromiter(map(len, payloads), np.int64, len(payloads))
         return cls.of_places(np.frombuffer(b"".join(payloads), np.uint8), np.cumsum(size) - size, size)
 

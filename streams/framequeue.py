@@ -161,6 +161,15 @@ class FrameQueue:
             self._lock.acquire()
         return True
 
+    def pass_by(self, nbytes: int) -> bool:
+        """Count a frame that its sender hands on itself; False when that is not its turn, or not open."""
+        with self._lock:
+            if not self._open or self._entries or self._busy:
+                return False
+            self._counters.accept(1, nbytes)
+            self._passed += 1
+            return True
+
     def has_room(self, frames: int, nbytes: int) -> bool:
         """Say whether so much can be added without making the sender wait."""
         if self.policy != "block":

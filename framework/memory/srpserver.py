@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any
 
 from sapwood.errors import ProtocolError
@@ -10,7 +11,8 @@ from sapwood.memory.emulate import Emulate
 from sapwood.memory.hub import forward
 from sapwood.memory.link import busConnect
 from sapwood.memory.master import Master as BusMaster
-from sapwood.memory.slave import direct_access
+from sapwood.memory.slave import Direct, direct_access
+from sapwood.memory.slave import Slave as BusSlave
 from sapwood.memory.transaction import DEFAULT_TIMEOUT_S, Post, Read, Transaction, Write
 from sapwood.streams import Fifo, Frame, FrameBatch, Gap, Master, Slave, StageCounters
 from sapwood.streams.protocols import srp, srpv0, srpv3
@@ -31,6 +33,10 @@ class SrpServer(Master, Slave):
     of their own: responses never leave in the stack of whoever delivers a request. Batches of
     requests are answered by batches. Requests without room in the queue are dropped.
 
+    A lone request passes the queue by, and is answered in the thread that delivers it, where that is
+    sure to take no time: nothing is before it, `slave` answers at once, and both directions are
+    linked to the same end of plain UDP. That saves a change of threads.
+
     With `inline` there is neither queue nor thread. That is faster, and right where one thread
     delivers all requests and sending never waits for something to be received, as on plain UDP;
     with RSSI or a responder in the same process it may come to a standstill.
@@ -44,7 +50,7 @@ class SrpServer(Master, Slave):
     timeout
         Seconds that `slave` has for each of them.
     inline
-        Execute and answer in the thread that delivers the requests.
+        Execute and answer in the thread that delivers the requests; False never does.
 
     Attributes
     ----------
@@ -53,25 +59,46 @@ class SrpServer(Master, Slave):
         What sinks raised counts in ``errors``.
     """
 
-    def __init__(self, wire: srp.Wire, slave: Any, timeout: float, inline: bool) -> None:
+    def __init__(self, wire: srp.Wire, slave: Any, timeout: float, inline: bool | None) -> None:
         Master.__init__(self)
         Slave.__init__(self)
         self._wire = wire
         self._timeout = timeout
         self._bus = BusMaster()
         busConnect(self._bus, slave)
-        self._entry: Fifo | _OpenDesk
-        if inline:
-            self._entry = _OpenDesk(self)
-        else:
-            self._entry = Fifo(_DEPTH, policy="drop_new", maxBytes=_QUEUE_BYTES)
-            self._entry._addSlave(_Desk(self))
+        self._known: BusSlave | None = None
+        self._direct: Direct | None = None  # of the slave that is known
+        self._sources: tuple[object, ...] = ()  # ends of UDP that bring requests
+        self._entry: Fifo | _OpenDesk = _OpenDesk(self) if inline else _Queue(self, inline is None)
         self.counters = self._entry.counters
 
     @property
     def lastError(self) -> Exception | None:
         """The newest exception that a sink raised; with `inline` the deliverer gets them."""
         return self._entry.lastError
+
+    # ------------------------------------------------------------ who brings the requests
+
+    def _fedBy(self, source: object) -> None:
+        """Take note that `source`, an end of UDP, was linked to this end."""
+        self._sources = (*self._sources, source)
+
+    def _notFedBy(self, source: object) -> None:
+        """Forget `source`, which was unlinked."""
+        self._sources = tuple(one for one in self._sources if one is not source)
+
+    def _takes_no_time(self) -> bool:
+        """Say whether a request can be executed and answered without waiting for anything."""
+        sources, sinks = self._sources, self._slaves
+        if len(sources) != 1 or len(sinks) != 1 or sinks[0] is not sources[0]:
+            return False
+        return self._straight(self._bus._getSlave()) is not None
+
+    def _straight(self, slave: BusSlave) -> Direct | None:
+        """Return the short way to `slave`, where it has one."""
+        if slave is not self._known:
+            self._known, self._direct = slave, direct_access(slave)
+        return self._direct
 
     # ------------------------------------------------------------ in the thread of the sender
 
@@ -135,7 +162,7 @@ class SrpServer(Master, Slave):
         """Move `data` from or to the registers and return the status."""
         slave = self._bus._getSlave()
         type, limit = _TYPES[request.opcode], slave._doMaxAccess()
-        direct = direct_access(slave)
+        direct = self._straight(slave)
         if direct is not None and request.size <= limit:
             try:
                 direct(type, request.address, data, 0, request.size)
@@ -177,6 +204,33 @@ class _Desk(Slave):
         self._server._serve_all(batch)
 
 
+class _Queue(Fifo):
+    """The queue of a server, which a lone request may pass by."""
+
+    def __init__(self, server: SrpServer, passable: bool) -> None:
+        super().__init__(_DEPTH, policy="drop_new", maxBytes=_QUEUE_BYTES)
+        self._addSlave(_Desk(server))
+        self._server = server
+        self._passable = passable
+        self._turn = threading.Lock()  # of who has a request executed
+
+    def _acceptFrame(self, frame: Frame) -> None:
+        if self._passable and self._server._takes_no_time() and self._turn.acquire(blocking=False):
+            try:
+                if self._queue.pass_by(frame.size):
+                    super()._forward(frame)
+                    return
+            finally:
+                self._turn.release()
+        super()._acceptFrame(frame)
+
+    _acceptBatch = Fifo._acceptBatch
+
+    def _forward(self, item: Frame | FrameBatch | Gap) -> None:
+        with self._turn:
+            super()._forward(item)
+
+
 class _OpenDesk(_Desk):
     """Serves in the thread of whoever comes, unless it is stopped; has the life of a queue."""
 
@@ -211,19 +265,19 @@ class _OpenDesk(_Desk):
 class SrpV3Server(SrpServer):
     """Answers SRP version 3 for `slave`; posted writes are executed and not answered."""
 
-    def __init__(self, slave: Any, timeout: float = DEFAULT_TIMEOUT_S, *, inline: bool = False) -> None:
+    def __init__(self, slave: Any, timeout: float = DEFAULT_TIMEOUT_S, *, inline: bool | None = None) -> None:
         super().__init__(srpv3, slave, timeout, inline)
 
 
 class SrpV0Server(SrpServer):
     """Answers SRP version 0 for `slave`."""
 
-    def __init__(self, slave: Any, timeout: float = DEFAULT_TIMEOUT_S, *, inline: bool = False) -> None:
+    def __init__(self, slave: Any, timeout: float = DEFAULT_TIMEOUT_S, *, inline: bool | None = None) -> None:
         super().__init__(srpv0, slave, timeout, inline)
 
 
 class SrpV3Emulation(SrpV3Server):
     """Answers SRP version 3 out of emulated memory that begins zeroed."""
 
-    def __init__(self, *, inline: bool = False) -> None:
+    def __init__(self, *, inline: bool | None = None) -> None:
         super().__init__(Emulate(), inline=inline)

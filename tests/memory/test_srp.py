@@ -788,8 +788,8 @@ def test_it_works_through_queues(stopped: Callable[[Any], Any]) -> None:
     assert all(one.wait() for one in made)
 
 
-@pytest.mark.parametrize("inline", [False, True])
-def test_it_works_over_udp(inline: bool, stopped: Callable[[Any], Any]) -> None:
+@pytest.mark.parametrize("inline", [None, False, True])
+def test_it_works_over_udp(inline: bool | None, stopped: Callable[[Any], Any]) -> None:
     far = stopped(udp.Server(0, False))
     near, client = stopped(udp.Client("127.0.0.1", far.getPort(), False)), SrpV3()
     streamConnectBiDir(client, near)
@@ -799,6 +799,81 @@ def test_it_works_over_udp(inline: bool, stopped: Callable[[Any], Any]) -> None:
     got = access(client, Read, 0, bytes(1200))
     assert got.wait()
     assert bytes(got.data) == b"".join(n.to_bytes(4, "little") for n in range(300))
+
+
+class Known(Emulate):
+    """Memory that notes which threads come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: set[str] = set()
+
+    def _direct(self, *access: Any) -> None:
+        self.threads.add(threading.current_thread().name.split()[0])
+        super()._direct(*access)
+
+
+class Slow(Known):
+    """The same, but it does not say that it answers at once."""
+
+    def _doTransaction(self, transaction: Transaction) -> None:
+        super()._doTransaction(transaction)
+
+
+@pytest.mark.parametrize(
+    ("inline", "memory", "others", "at_once"),
+    [
+        (None, Known, 0, True),
+        (True, Slow, 1, True),
+        (False, Known, 0, False),
+        (None, Slow, 0, False),
+        (None, Known, 1, False),
+    ],
+)
+def test_lone_requests_pass_the_queue_by_where_nothing_is_waited_for(
+    inline: bool | None, memory: type[Known], others: int, at_once: bool, stopped: Callable[[Any], Any]
+) -> None:
+    far, registers = stopped(udp.Server(0, False, host="127.0.0.1")), memory()
+    near, client = stopped(udp.Client("127.0.0.1", far.getPort(), False)), SrpV3()
+    server = stopped(SrpV3Server(registers, inline=inline))
+    streamConnectBiDir(client, near)
+    streamConnectBiDir(server, far)
+    for _ in range(others):
+        server >> Kept()
+    for count in range(20):
+        assert access(client, Write, 4 * count, bytes(4)).wait()
+    assert server._drain(time.monotonic() + OPEN_S)
+    assert (server.counters.frames, server.counters.dropped) == (20, {})
+    assert {name.startswith("udp.Server") for name in registers.threads} == {at_once}
+
+
+def test_answers_that_go_elsewhere_leave_from_the_queue(stopped: Callable[[Any], Any]) -> None:
+    far, registers = stopped(udp.Server(0, False, host="127.0.0.1")), Known()
+    near, kept = stopped(udp.Client("127.0.0.1", far.getPort(), False)), Kept()
+    far >> stopped(SrpV3Server(registers)) >> kept
+    near._acceptFrame(Frame(request3(srp.READ, 1, 0, 4)))
+    assert kept.arrived.acquire(timeout=OPEN_S)
+    assert not any(name.startswith("udp.Server") for name in registers.threads)
+
+
+def test_a_server_that_was_unlinked_or_stopped_answers_no_more_at_once(
+    stopped: Callable[[Any], Any],
+) -> None:
+    far, registers = stopped(udp.Server(0, False, host="127.0.0.1")), Known()
+    near, client = stopped(udp.Client("127.0.0.1", far.getPort(), False)), SrpV3()
+    server, source = stopped(SrpV3Server(registers)), StreamMaster()
+    streamConnectBiDir(client, near)
+    streamConnectBiDir(server, far)
+    assert access(client, Read, 0, bytes(4)).wait()
+    far._removeSlave(server)
+    source >> server
+    source._sendFrame(Frame(request3(srp.READ, 1, 0, 4)))
+    assert server._drain(time.monotonic() + OPEN_S)
+    assert {name.startswith("udp.Server") for name in registers.threads} == {True, False}
+    far >> server
+    server._stop()
+    assert not access(client, Read, 0, bytes(4), 0.1).wait()
+    assert server.counters.dropped == {"stopped": 1}
 
 
 @settings(max_examples=60, deadline=None)
