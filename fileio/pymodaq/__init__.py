@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sapwood.fileio.pymodaq.data_extended import DataExtendedSaver
     from sapwood.fileio.pymodaq.data_objects import DataCalculated, DataFromPlugins, DataRaw, DataWithAxes
     from sapwood.fileio.pymodaq.data_saving import BkgSaver, DataSaverLoader, ErrorSaverLoader
+    from sapwood.fileio.pymodaq.data_settings import settings_from_xml, settings_to_xml
     from sapwood.fileio.pymodaq.enums import (
         BaseEnum,
         DataDim,
@@ -91,6 +92,8 @@ __all__ = [
     "SwmrError",
     "enum_checker",
     "is_file_swmr_active",
+    "settings_from_xml",
+    "settings_to_xml",
 ]
 
 _HOMES = {
@@ -112,6 +115,7 @@ _HOMES = {
     "data_extended": ("DataExtendedSaver",),
     "data_objects": ("DataCalculated", "DataFromPlugins", "DataRaw", "DataWithAxes"),
     "data_saving": ("BkgSaver", "DataSaverLoader", "ErrorSaverLoader"),
+    "data_settings": ("settings_from_xml", "settings_to_xml"),
     "enums": (
         "BaseEnum",
         "DataDim",

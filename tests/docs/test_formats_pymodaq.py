@@ -73,3 +73,12 @@ def test_enumerations() -> None:
         "external_h5": "ExtData", "live_scan": "Live", "strings": "Strings",
     }  # fmt: skip
     assert FileType.to_dict() == {"actuator": 1, "axis": 2, "detector": 0, "scan": 3}
+
+
+def test_every_name_comes_from_the_package() -> None:
+    from sapwood.fileio import pymodaq
+
+    peers = ("H5SaverLowLevel", "DataType", "FileType", "SaveType", "GroupType", "GROUP", "EARRAY", "DataLoader",
+             "DataToExportTimedSaver", "DataBundle", "H5BrowserUtil", "Axis", "DataRaw", "DataDim")  # fmt: skip
+    assert set(peers) <= set(pymodaq.__all__)
+    assert all(getattr(pymodaq, name).__name__ == name for name in pymodaq.__all__)
