@@ -35,7 +35,8 @@ def wire() -> Iterator[FrontEndWire]:
 
 def tree(port: int) -> Root:
     root = Root(name="Top", pollEn=False, timeout=20.0)
-    root.add(UdpRssiPack(name="Net", port=port, packVer=2, jumbo=True))
+    patient = {"locMaxRetran": 100}  # a busy machine may stand still for longer than 15 times 20 ms
+    root.add(UdpRssiPack(name="Net", port=port, packVer=2, jumbo=True, defaults=patient))
     root.bus = SrpV3()
     streamConnectBiDir(root.bus, root.Net.application(0))
     root.addInterface(root.bus)
