@@ -13,7 +13,7 @@ from sapwood.fileio.filelayer import Buffer, FileLayer
 from sapwood.fileio.formats import PathLike
 from sapwood.fileio.icf.encode import Encoder, Group
 from sapwood.fileio.recording.parts import write_all
-from sapwood.fileio.workers import WORKERS
+from sapwood.fileio.workers import WORKERS, keep_memory
 
 __all__ = ["Outlet"]
 
@@ -90,6 +90,7 @@ class Outlet:
         if group.data is not None:
             group = group._replace(data=bytes(group.data))
         if self._pool is None:
+            keep_memory()
             self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="ICF compress")
         with self._changed:
             self._changed.wait_for(lambda: number - self._done < self._depth or self._error is not None)
