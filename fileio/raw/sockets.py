@@ -10,15 +10,15 @@ from sapwood.fileio.raw.source import ReadingSource
 
 __all__ = ["open_tcp"]
 
-_ADDRESS = re.compile(r"tcp://(connect|listen)/(\d{1,5})(?:/([^/]+))?$")
-_WAIT_S = 30.0
+_ADDRESS = re.compile(r"tcp://(connect|listen)/(\d{1,5})(?:/([^/?]+))?(?:\?timeout=(\d{1,7}))?$")
+_WAIT_S = 30
 
 
-def open_tcp(address: str, timeout_s: float = _WAIT_S) -> ReadingSource:
+def open_tcp(address: str) -> ReadingSource:
     """Return the source for ``tcp://connect/<port>/<host>`` or ``tcp://listen/<port>[/<host>]``.
 
     Listening waits for one sender, on 127.0.0.1 unless a host is named. A stream that is silent for
-    `timeout_s` seconds has ended.
+    30 seconds has ended, or for as many as ``?timeout=<seconds>`` at the end of the address says.
 
     Raises
     ------
@@ -29,9 +29,9 @@ def open_tcp(address: str, timeout_s: float = _WAIT_S) -> ReadingSource:
     if match is None or int(match[2]) > 65535:
         raise FileError(
             f"This is no address: {address}",
-            expected="tcp://connect/<port>/<host> or tcp://listen/<port>[/<host>]",
+            expected="tcp://connect/<port>/<host> or tcp://listen/<port>[/<host>], and ?timeout=<seconds>",
         )
-    port, host = int(match[2]), match[3] or "127.0.0.1"
+    port, host, timeout_s = int(match[2]), match[3] or "127.0.0.1", max(1, int(match[4] or _WAIT_S))
     try:
         if match[1] == "connect":
             connection = socket.create_connection((host, port), timeout_s)

@@ -126,9 +126,14 @@ class OrcaStream(PacketStream):
         """Let packets of set-up be known before tables are made."""
         if not any(one.reads_ahead for one in self.decoders):
             return
-        data = self.source.peek(_AHEAD)
-        found = walk(data, self._index.keys(), _AHEAD)
-        self._heed(FrameBatch(data, found.start, found.size), found.word)
+        least = _AHEAD if self._can_be_read_twice() else _HEAD
+        while True:
+            data = self.source.peek(_AHEAD, least=least)
+            found = walk(data, self._index.keys(), _AHEAD)
+            self._heed(FrameBatch(data, found.start, found.size), found.word)
+            if not self._lacks_setup() or not least <= len(data) < _AHEAD:
+                break
+            least = len(data) + 1  # of a live stream only as much as it takes
         if self._lacks_setup() and len(data) == _AHEAD and self._can_be_read_twice():
             self._look_through()
 

@@ -230,6 +230,43 @@ def test_a_sender_that_dies_within_a_record_costs_that_record(place: Path) -> No
     assert "the stream ends within a record" in problems[1]
 
 
+@pytest.mark.parametrize(
+    "file", ["run.fcio", "synth-sis3302.orca", "l200-p14-r004-cal-20250606T010224Z.orca"]
+)
+def test_small_packets_of_live_streams_come_at_once(file: str, place: Path, golden_daq: Path) -> None:
+    kind = "FlashCam" if file == "run.fcio" else "ORCA"
+    data = (place / file if file == "run.fcio" else golden_daq / file).read_bytes()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        address = f"tcp://connect/{server.getsockname()[1]}/127.0.0.1?timeout=60"
+        done = threading.Event()
+
+        def send() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(data)
+                done.wait(60)  # no end of the stream before its last packet has come
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        with open_stream(address, kind, chunk_mode="single_packet") as (streamer, _):
+            while streamer.n_bytes_read < len(data):
+                assert streamer.read_chunk()
+            assert not streamer.summary().problems
+            done.set()
+        sender.join()
+
+
+def test_a_silent_sender_ends_the_stream_in_time(place: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://connect/{server.getsockname()[1]}/127.0.0.1?timeout=1"
+        with pytest.raises(FormatError, match="no FCIO stream"):
+            build_raw(address, out_spec="live.lh5")  # connected, but never accepted nor served
+    with pytest.raises(OSError, match="This is no address"):
+        build_raw("tcp://connect/1/127.0.0.1?wait=1", out_spec="live.lh5")
+    assert not list(place.glob("live*"))
+
+
 def test_a_cut_stream_loses_nothing_before_the_cut(place: Path) -> None:
     data = run()
     (place / "cut.fcio").write_bytes(data[: len(data) - 2500])
