@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sapwood.errors import FileError, RecordingExists, SapwoodError
+from sapwood.errors import FileError, FormatError, RecordingExists, SapwoodError
 
 __all__ = [
+    "BadStreamError",
     "InputMissing",
     "OutSpecError",
     "OutSpecFieldError",
@@ -13,6 +14,10 @@ __all__ = [
     "StreamTypeError",
     "UnknownStreamType",
 ]
+
+
+class BadStreamError(FormatError, RuntimeError):
+    """A header or a configuration makes no sense."""
 
 
 class OutSpecError(SapwoodError, ValueError):

@@ -9,7 +9,7 @@ from xml.parsers import expat
 
 from sapwood.errors import FileError
 from sapwood.fileio.formats import PathLike
-from sapwood.fileio.raw.badstream import BadStreamError
+from sapwood.fileio.raw.errors import BadStreamError
 
 __all__ = ["Board", "CompassConfig", "read_config"]
 

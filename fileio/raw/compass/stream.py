@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.fileio.formats import PathLike
-from sapwood.fileio.raw.badstream import BadStreamError
 from sapwood.fileio.raw.compass.config import CompassConfig, read_config
 from sapwood.fileio.raw.compass.eventdecoder import CompassEventDecoder, Digitiser, channel_key
 from sapwood.fileio.raw.compass.headerdecoder import CompassHeaderDecoder
@@ -19,6 +18,7 @@ from sapwood.fileio.raw.compass.layout import (
     guess,
     layout_of_header,
 )
+from sapwood.fileio.raw.errors import BadStreamError
 from sapwood.fileio.raw.source import Source
 from sapwood.fileio.raw.streamer import PacketBlock, PacketStream
 from sapwood.streams import FrameBatch

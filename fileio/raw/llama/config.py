@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sapwood.fileio.raw.badstream import BadStreamError
+from sapwood.fileio.raw.errors import BadStreamError
 
 __all__ = ["MAGIC", "Channel", "LlamaConfig", "channel_id", "is_llama", "read_config"]
 

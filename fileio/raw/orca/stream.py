@@ -9,8 +9,8 @@ from importlib import import_module
 import numpy as np
 from numpy.typing import NDArray
 
+from sapwood.fileio.raw.errors import BadStreamError
 from sapwood.fileio.raw.orca.decoder import OrcaDecoder
-from sapwood.fileio.raw.orca.errors import OrcaError
 from sapwood.fileio.raw.orca.header import HEADER_DECODER, OrcaHeader
 from sapwood.fileio.raw.orca.packets import LONG_ID, Walk, find_packets, is_orca, masked_id, walk
 from sapwood.fileio.raw.orca.plist import parse_plist
@@ -42,14 +42,14 @@ def read_header(source: Source) -> tuple[OrcaHeader, NDArray[np.uint8]]:
 
     Raises
     ------
-    OrcaError
+    BadStreamError
         When the stream does not begin with one.
     """
     head = source.peek(12)
     if not len(head):
-        raise OrcaError("There is no ORCA data in the stream", file=source.name, offset=0)
+        raise BadStreamError("There is no orca data in file", file=source.name, offset=0)
     if not is_orca(head):
-        raise OrcaError(
+        raise BadStreamError(
             "The stream does not begin with an ORCA header",
             file=source.name,
             offset=0,
@@ -59,7 +59,7 @@ def read_header(source: Source) -> tuple[OrcaHeader, NDArray[np.uint8]]:
     words, nbytes = head[:8].view("<u4").tolist()
     packet = source.peek(4 * words)
     if len(packet) < 4 * words:
-        raise OrcaError(
+        raise BadStreamError(
             "The ORCA header is cut off", file=source.name, offset=0, expected=4 * words, seen=len(packet)
         )
     return OrcaHeader(parse_plist(packet[8 : 8 + nbytes].tobytes(), file=source.name, offset=8)), packet
@@ -96,7 +96,7 @@ class OrcaStream(PacketStream):
 
         Raises
         ------
-        OrcaError
+        BadStreamError
             When this is no ORCA stream.
         """
         self.header, packet = read_header(self.source)

@@ -161,7 +161,7 @@ def test_noise_never_hurts(made: Any, decoded: Any, head: bytes, seed: int) -> N
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (b"", "no ORCA data"),
+        (b"", "no orca data in file"),
         (b"\0" * 40, "does not begin with an ORCA header"),
         (b"\x05\0\0\0\x0c\0\0\0<?xm", "cut off"),
     ],
