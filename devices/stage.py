@@ -148,12 +148,12 @@ class Fifo(StageDevice):
 
     def __init__(
         self,
-        *,
         name: str | None = None,
         description: str = "",
         maxDepth: int = 0,
         trimSize: int = 0,
         noCopy: bool = False,
+        *,
         policy: Policy | None = None,
         maxBytes: int = QUEUE_BYTES,
         **kwargs: Any,

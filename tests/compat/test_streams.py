@@ -202,6 +202,8 @@ def test_prbs_devices() -> None:
     root.add(pyrogue.utilities.prbs.PrbsTx(width=64))
     root.add(pyrogue.utilities.prbs.PrbsRx(width=64))
     root.add(pyrogue.interfaces.stream.Fifo(name="Queue", description="between", maxDepth=0))
+    root.add(pyrogue.interfaces.stream.Fifo("Other", "by position", 7, 20, True))
+    assert (root.Other.description, root.Other.MaxDepth.value()) == ("by position", 7)
     pr.streamConnect(root.PrbsTx, root.Queue)
     root.Queue >> root.PrbsRx
     with root:
