@@ -1,4 +1,4 @@
-"""UDP, RSSI and packetizer on loopback, in wall-clock seconds.
+"""UDP, RSSI and packetizer on loopback, in wall-clock seconds, and in CPU seconds where it says so.
 
 The floor is 300 MB/s of jumbo segments with nothing lost, for the bare link and with packets of
 version 2 whose checksums are sent and checked: both ends in one process, which share one interpreter
@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -177,6 +178,17 @@ def test_floor(race, stack: Stack, request: pytest.FixtureRequest) -> None:
     race(f"UDP + RSSI, jumbo, {name}", stack.transfer, nbytes / FLOOR_BYTES_PER_S,
          named="300 MB/s", amount=nbytes / 1e6, unit="MB/s",
          floor=None if "lost" in name else 1, rounds=5)  # fmt: skip
+
+
+@pytest.mark.benchmark(timer=time.process_time)
+@pytest.mark.parametrize(
+    "stack", [CASES["segments"], CASES["packets"]], indirect=True, ids=["segments", "packets"]
+)
+def test_floor_cpu(race, stack: Stack, request: pytest.FixtureRequest) -> None:
+    nbytes = stack.count * stack.size
+    race(f"UDP + RSSI, jumbo, {request.node.callspec.id}, CPU of both ends", stack.transfer,
+         nbytes / FLOOR_BYTES_PER_S, named="300 MB/s", amount=nbytes / 1e6, unit="MB/s",
+         floor=1, rounds=5)  # fmt: skip
 
 
 def far_end(count: int) -> None:
