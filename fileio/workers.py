@@ -6,7 +6,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ _MOST = 16
 _allowed = getattr(os, "sched_getaffinity", None)  # where the system can give a process some cores only
 WORKERS = max(1, min(_MOST, os.cpu_count() or 1 if _allowed is None else len(_allowed(0))))
 
+_END_S = 10.0  # at most, for a job that has begun: longer than any takes
 _KEPT_BYTES = 16 << 20  # twice what a compressor takes for one block
 
 _LOCK = threading.Lock()
@@ -60,7 +61,11 @@ def submit(work: Callable[..., T], *arguments: Any) -> Future[T]:
 
 
 def ahead(jobs: Iterable[Callable[[], T]], depth: int = WORKERS + 1) -> Iterator[T]:
-    """Yield the results of `jobs` in order, while up to `depth` of the following are worked on."""
+    """Yield the results of `jobs` in order, while up to `depth` of the following are worked on.
+
+    At the end, also at an early one, no job is under way any more: a file that jobs look into may then
+    be cut or written anew, which would end the process while they do.
+    """
     waiting: deque[Future[T]] = deque()
     try:
         for job in jobs:
@@ -70,5 +75,4 @@ def ahead(jobs: Iterable[Callable[[], T]], depth: int = WORKERS + 1) -> Iterator
         while waiting:
             yield waiting.popleft().result()
     finally:
-        for future in waiting:
-            future.cancel()
+        wait([future for future in waiting if not future.cancel()], _END_S)

@@ -1,0 +1,36 @@
+"""Threads that work ahead of a reader."""
+
+from __future__ import annotations
+
+import threading
+
+from sapwood.fileio.workers import ahead
+
+WAIT_S = 20.0
+
+
+def test_results_come_in_order() -> None:
+    assert list(ahead((lambda n=n: n * n for n in range(50)), depth=3)) == [n * n for n in range(50)]
+
+
+def test_nothing_is_under_way_after_an_early_end() -> None:
+    """The file that the jobs read may be cut as soon as its reader is closed."""
+    begun, may_end, ended = threading.Event(), threading.Event(), []
+
+    def slow() -> int:
+        begun.set()
+        assert may_end.wait(WAIT_S)
+        ended.append(True)
+        return 2
+
+    results = ahead(iter([lambda: 1, slow, lambda: 3]), depth=1)
+    assert next(results) == 1
+    assert begun.wait(WAIT_S)
+    closing = threading.Thread(target=results.close, daemon=True)  # type: ignore[attr-defined]
+    closing.start()
+    closing.join(0.1)
+    assert closing.is_alive()
+    may_end.set()
+    closing.join(WAIT_S)
+    assert not closing.is_alive()
+    assert ended == [True]
