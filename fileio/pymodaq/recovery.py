@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +145,9 @@ class _Pass:
         self._attributes(node, self._copy and self._copy.create_group(where))
         return node
 
-    def _problem(self, text: str, error: Exception) -> None:
-        self._report.problems.append(f"{self._path}: {text}: {error}")
+    def _problem(self, text: str, error: Exception | None = None) -> None:
+        why = "" if error is None else f": {error}"
+        self._report.problems.append(f"{self._path}: {text}{why}")
 
     def _names(self, path: str, group: Any) -> list[str]:
         try:
@@ -227,6 +230,11 @@ class _Pass:
         for begin in range(0, node.shape[0], step):
             end = min(begin + step, node.shape[0])
             try:
+                whole = self._there(node, begin, end)
+                if whole < end:
+                    self._problem(f"rows {whole} to {end} of {where} lie behind the end of the file")
+                    self._report.lost += end - whole
+                    end = whole
                 values = node[begin:end]
             except _DAMAGE as error:
                 self._problem(f"rows {begin} to {end} of {where} cannot be read", error)
@@ -238,6 +246,40 @@ class _Pass:
                     write_ragged(copy, begin, values)
                 else:
                     copy[begin:end] = values
+
+    def _there(self, node: Any, begin: int, end: int) -> int:
+        """Return the end of those rows that lie in the file; in a lengthened copy others are zeros."""
+        if not self._report.torn_bytes:
+            return end
+        size, row = self._path.stat().st_size, node.dtype.itemsize * math.prod(node.shape[1:])
+        for address, nbytes in _places(node, begin, end):
+            if address + nbytes > size:
+                return min(max(_kept_until(node, begin, (size - address) // max(row, 1)), begin), end)
+        return end
+
+
+def _kept_until(node: Any, begin: int, rows: int) -> int:
+    """Return the end of the whole rows in the piece around row `begin`, of which so many `rows` are left."""
+    if node.chunks is None:
+        return begin + rows
+    if node.chunks[1:] != node.shape[1:] or node.id.get_create_plist().get_nfilters():
+        return begin  # a part of such a chunk is of no use
+    return int(begin // node.chunks[0] * node.chunks[0] + rows)
+
+
+def _places(node: Any, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield address and bytes of the pieces that hold rows `begin` to `end`, as far as they were written."""
+    if node.chunks is None:
+        address, row = node.id.get_offset(), node.id.get_storage_size() // max(node.shape[0], 1)
+        if address is not None:
+            yield address + begin * row, (end - begin) * row
+        return
+    rows = range(begin // node.chunks[0] * node.chunks[0], end, node.chunks[0])
+    others = (range(0, size, step) for size, step in zip(node.shape[1:], node.chunks[1:], strict=True))
+    for corner in product(rows, *others):
+        chunk = node.id.get_chunk_info_by_coord(corner)
+        if chunk.byte_offset is not None:
+            yield chunk.byte_offset, chunk.size
 
 
 def _block_rows(node: Any) -> int:

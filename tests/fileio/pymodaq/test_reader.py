@@ -152,6 +152,39 @@ def test_cut_files(golden_pymodaq, tmp_path) -> None:
     assert pymodaq.recover(path, out).good > 300
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_rows_behind_a_cut_are_lost_and_told(tmp_path, packed) -> None:
+    path, out = tmp_path / "cut.h5", tmp_path / "out.h5"
+    saver = H5SaverLowLevel.from_file(path, new_file=True)
+    if packed:
+        saver.define_compression("zlib", 1)
+    growing = saver.add_array("/RawData", "rows", "data_enlargeable", data_shape=(100,), enlargeable=True,
+                              array_type=np.float64, data_dimension="Data1D")  # fmt: skip
+    values = np.random.default_rng(3).normal(size=(2000, 100))
+    growing.append(values)
+    if not packed:
+        saver.add_array("/RawData", "fixed", "data", values, data_dimension="Data2D")
+    saver.close_file()
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 3 // 5])
+    report = fileio.find("pymodaq").recover(path, out)
+    assert report.status == "loss"
+    again = H5SaverLowLevel.from_file(out, mode="r")
+    zeros = 0
+    for name in ("Rows",) if packed else ("Rows", "Fixed"):
+        seen = again.get_node(f"/RawData/{name}").read()
+        empty = ~seen.any(axis=1)
+        assert np.array_equal(seen[~empty], values[~empty])
+        assert (
+            f"of /RawData/{name} lie behind the end of the file" in " ".join(report.problems)
+            or not empty.any()
+        )
+        zeros += int(empty.sum())
+    again.close_file()
+    assert zeros == report.lost > 0
+    assert report.good > (100 if packed else 1000)
+
+
 @pytest.mark.parametrize("name", ["detectors_h5py.h5", "strings_tables.h5"])
 def test_flipped_bytes_are_no_surprise(golden_pymodaq, tmp_path, name) -> None:
     data, rng = (golden_pymodaq / name).read_bytes(), random.Random(5)
