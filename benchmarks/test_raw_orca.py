@@ -24,8 +24,10 @@ from sapwood.fileio.raw import build_raw
 
 pytestmark = [pytest.mark.benchmark(timer=time.perf_counter), pytest.mark.timeout(900)]
 
-SAMPLES, DIFFERENT = 6250, 60
+SAMPLES = 6250
 LARGE, SMALL = 3200, 64  # packets: 40 MB and 0.8 MB
+LARGER = 1.1  # than the peer's file, ours may be
+CHANNELS = 60
 MEMORY_MIB = 150
 PEER = "legend-daq2lh5"
 CONVERT = "import sys; from {package} import build_raw; build_raw(*sys.argv[1:3], out_spec=sys.argv[3])"
@@ -50,13 +52,16 @@ def streams() -> ModuleType:
     return module
 
 
-def traces() -> np.ndarray:
-    """Return traces of a germanium detector: noise on a baseline, steps that decay."""
+def traces(count: int) -> np.ndarray:
+    """Return traces of a germanium detector: noise on a baseline, steps that decay.
+
+    No noise comes twice: traces that recur within a chunk pack like nothing that a detector sends.
+    """
     rng = np.random.default_rng(0)
     time = np.arange(SAMPLES)
-    height, begin = rng.uniform(200, 9000, (DIFFERENT, 1)), rng.normal(3000, 60, (DIFFERENT, 1))
+    height, begin = rng.uniform(200, 9000, (count, 1)), rng.normal(3000, 60, (count, 1))
     steps = height * np.where(time < begin, 0, np.exp((begin - time) / 20_000))
-    return (15_000 + steps + rng.normal(0, 8, (DIFFERENT, SAMPLES))).astype(np.uint16)
+    return (15_000 + steps + rng.normal(0, 8, (count, SAMPLES))).astype(np.uint16)
 
 
 def write_flashcam(path: Path, packets: int) -> None:
@@ -67,28 +72,21 @@ def write_flashcam(path: Path, packets: int) -> None:
     begin = made.header(tree) + made.run_record() + made.listener_config(1, channels, SAMPLES)
     block = [
         made.flashcam(0, 288, row % 6, row % 6, trace, times=[*range(15), 249_999_999])
-        for row, trace in enumerate(traces())
+        for row, trace in enumerate(traces(packets))
     ]
-    write(path, begin, block, packets)
+    path.write_bytes(b"".join([begin, *block]))
 
 
 def write_fcio(path: Path, packets: int) -> None:
     made = streams()
     ids = [made.RUN, made.FCIO_CONFIG, made.FCIO_EVENT, made.FCIO_HEADER, made.FCIO_STATUS]
     tree = made.tree(ids, cards=[made.flashcam_card(0, 288)], listeners=[1], samples=SAMPLES)
-    channels = [(288 + 16 * (number // 6), number % 6) for number in range(DIFFERENT)]
+    channels = [(288 + 16 * (number // 6), number % 6) for number in range(CHANNELS)]
     begin = made.header(tree) + made.run_record() + made.fcio_config(1, channels, SAMPLES, adccards=10)
     block = []
-    for row, trace in enumerate(traces()):
-        block.append(made.fcio_sparse(1, row, [row], np.concatenate([[15_000, 300], trace])[None]))
-    write(path, begin, block, packets)
-
-
-def write(path: Path, begin: bytes, block: list[bytes], packets: int) -> None:
-    with open(path, "wb") as file:
-        file.write(begin)
-        for number in range(packets):
-            file.write(block[number % len(block)])
+    for row, trace in enumerate(traces(packets)):
+        block.append(made.fcio_sparse(1, row, [row % CHANNELS], np.concatenate([[15_000, 300], trace])[None]))
+    path.write_bytes(b"".join([begin, *block]))
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +166,8 @@ def compare(
     race(what, lambda: new_process(code, "sapwood.fileio.raw", source, place / "o.lh5"),
          lambda: enabled and new_process(CONVERT, "daq2lh5", source, place / "p.lh5"), named=PEER,
          amount=source.stat().st_size / 1e6, unit="MB/s", floor=floor, rounds=3)  # fmt: skip
+    if enabled and "flashcam" in name:  # of FCIO in ORCA the peer writes some rows only
+        assert (place / "o.lh5").stat().st_size <= LARGER * (place / "p.lh5").stat().st_size
 
 
 # The peak that wait4 tells is never below that of the process that began this one.
