@@ -30,6 +30,17 @@ __all__ = ["ApxWriter", "encode"]
 _STAGED = 1 << 16  # bytes kept in memory before they are written, by default
 
 
+def _whole(records: bytes | memoryview, limit: int) -> int:
+    """Return the bytes of the records that end before byte `limit`."""
+    end = 0
+    while end + HEAD.size <= limit:
+        following = end + HEAD.size + HEAD.unpack_from(records, end)[-1]
+        if following > limit:
+            break
+        end = following
+    return end
+
+
 def encode(
     batch: FrameBatch, readout_id: NDArray[np.uint32], timestamp: NDArray[np.uint64]
 ) -> NDArray[np.uint8]:
@@ -231,10 +242,11 @@ class ApxWriter:
         part = self._check()
         done, error = write_all(self._files, part.fd, pieces, count)
         for piece in pieces:
-            if done < len(piece):
+            whole = len(piece) if done >= len(piece) else _whole(piece, done)
+            done -= whole
+            part.size += whole
+            if whole < len(piece):
                 break
-            done -= len(piece)
-            part.size += len(piece)
         self.nbytes = part.size
         if error is not None:
             told = cut_back(self._files, part, done)

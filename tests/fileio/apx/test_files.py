@@ -284,13 +284,15 @@ class Failing(FileLayer):
         return os.write(fd, data)
 
 
+@pytest.mark.parametrize("batched", [False, True])
 @pytest.mark.parametrize("room", range(31, 31 + 3 * 29, 7))
-def test_a_full_disk_leaves_whole_readouts(tmp_path, room) -> None:
+def test_a_full_disk_leaves_whole_readouts(tmp_path, room, batched) -> None:
     path = tmp_path / "x.apx"
     writer = ApxWriter(path, FileHeader(AstroPix4Readout), Failing(room), staged=0)
     readouts = [AstroPix4Readout(HIT, index, 0) for index in range(5)]
+    batch = FrameBatch(HIT * 5, np.arange(5) * len(HIT), np.full(5, len(HIT)))
     with pytest.raises(RecorderFault, match="No space left"):
-        list(map(writer.write_readout, readouts))
+        writer.write_batch(batch) if batched else list(map(writer.write_readout, readouts))
     whole = (room - 31) // 29
     assert path.stat().st_size == writer.nbytes == 31 + whole * 29
     with pytest.raises(RecorderFault):
