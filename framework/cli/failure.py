@@ -12,7 +12,7 @@ from typing import IO, Any
 import click
 
 from sapwood.cli.signals import Terminated, terminable
-from sapwood.errors import FileError, SapwoodError
+from sapwood.errors import FileError, RecordingExists, SapwoodError
 
 __all__ = [
     "Damaged",
@@ -115,6 +115,6 @@ def unreadable() -> Iterator[None]:
         yield
     except (FileError, OSError) as error:
         context = click.get_current_context()
-        if isinstance(error, BrokenPipeError) or context.find_object(bool):
+        if isinstance(error, BrokenPipeError | RecordingExists) or context.find_object(bool):
             raise
         raise Unreadable(error) from error

@@ -419,3 +419,30 @@ def test_many_nodes_are_a_table_for_people(sapwood: Callable[..., Any], golden_p
     assert "told by --json" in text
     line = next(line for line in text.splitlines() if line.strip().startswith("/RawData/Logger"))
     assert "StringARRAY" in line
+
+
+def test_a_recording_in_parts_is_one(sapwood: Callable[..., Any], tmp_path: Path) -> None:
+    for number, count in ((1, 3), (2, 2)):
+        with fileio.RawObjectWriterBase(tmp_path / f"part{number}.sof", compressor=None) as writer:
+            for item in range(count):
+                writer.write(b"%d" % item)
+        os.rename(tmp_path / f"part{number}.sof", tmp_path / f"run.sof.{number}")
+    path = tmp_path / "run.sof"
+    shown = sapwood("file", "info", path).out
+    assert "icf, 2 parts" in shown
+    assert [line.split() for line in shown.splitlines() if "run.sof." in line] == [
+        ["run.sof.1", "3"],
+        ["run.sof.2", "2"],
+    ]
+    found = sapwood("file", "info", path, "--json").json
+    assert (found["tables"], [part["objects"] for part in found["parts"]]) == ({"frames": 5}, [3, 2])
+    assert sapwood("file", "info", f"{path}.1", "--single", "--json").json["objects"] == 3
+    assert len(sapwood("file", "dump", path, "--json").out.splitlines()) == 5
+    assert sapwood("file", "verify", path, "--json").json["good"] == 5
+    out = tmp_path / "saved.sof"
+    assert sapwood("file", "recover", path, out, "--json").json["recovered"] == f"{out}.1"
+    assert sapwood("file", "recover", path, out).code == 1
+    assert sapwood("file", "convert", out, tmp_path / "all.npz", "--json").json["rows"] == 5
+    os.unlink(f"{path}.1")
+    assert sapwood("file", "info", path).code == 4
+    assert sapwood("file", "verify", f"{path}.2").code == 0
