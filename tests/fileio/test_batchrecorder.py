@@ -461,8 +461,11 @@ def rows_in(path: Path) -> np.ndarray:
         if not names:
             return np.empty((0, 10_000), np.uint8)
         if "frames" in names:
-            frames = [chunk.to_frames() for chunk in reader.chunks("frames")]
-            return np.concatenate([batch.compact().payload.reshape(len(batch), -1) for batch in frames])
+            chunks = [chunk.to_frames() for chunk in reader.chunks("frames")]
+            frames = [np.frombuffer(bytes(one), np.uint8) for chunk in chunks for one in chunk.frames()]
+            if len(frames[-1]) < len(frames[0]):  # the program was killed while it wrote this one
+                frames.pop()
+            return np.stack(frames)
         name = next(name for name in names if name.endswith("Ch000"))
         return np.concatenate([chunk["EnlData00"].values for chunk in reader.chunks(name)])
 
