@@ -62,7 +62,8 @@ def monitor(
             shown = _Shown(f"{readout} at {group}:{source.port}", source, queue, hits)
             if once is not None or as_json or not sys.stdout.isatty():
                 click.echo(f"Receiving at {group}:{source.port}, Ctrl-C ends", err=True)
-            source >> queue >> hits
+            queue >> hits
+            source >> queue  # receives from here on
             _show(shown, refresh, once, idle, stop, as_json)
         finally:
             source.close()

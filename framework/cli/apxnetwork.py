@@ -200,7 +200,8 @@ def _record(
     from sapwood.cli.apxstages import Taking
 
     taking = Taking(count)
-    source >> taking >> writer
+    taking >> writer
+    source >> taking  # receives from here on
     begun = time.monotonic()
     with progress(None, quiet=not sys.stdout.isatty()) as show:
 
@@ -224,7 +225,8 @@ def _print_all(
     from sapwood.streams import Fifo
 
     taking, queue = Taking(count), Fifo(QUEUED, policy="drop_old")
-    source >> taking >> queue >> Printer(readout_class)
+    taking >> queue >> Printer(readout_class)
+    source >> taking  # receives from here on
     _wait(source, taking, idle, stop)
     source.close()
     queue._drain(time.monotonic() + 10.0)
