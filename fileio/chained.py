@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ class _Part:
 
 
 class ChainedReader(Reader):
-    """The parts of a recording one after the other; one of them is open at a time.
+    """The parts of a recording one after the other, in as many open files as are being iterated over.
 
     Tables of one name are one table. A part may lack a table.
 
@@ -51,17 +52,33 @@ class ChainedReader(Reader):
         self._open = True
         self._at = 0
         self._reader = format.open(self.files[0], **options)
+        self._used: list[Reader] = []  # by iterations that are under way, each once for every one of them
 
     def _part(self, index: int) -> Reader:
-        """Return the reader of part `index`; that of another part is closed."""
+        """Return the reader of part `index`; that of another part is closed unless it is used."""
         if not self._open:
             raise FileError("The reader is closed", file=self.files[index])
         if index != self._at:
             left = self._looked_at(index - 1).handover if index else {}
             fresh = self._format.open(self.files[index], **self._options, **left)
-            self._reader.close()
-            self._reader, self._at = fresh, index
+            former, self._reader, self._at = self._reader, fresh, index
+            self._close_unused(former)
         return self._reader
+
+    @contextlib.contextmanager
+    def _use(self, index: int) -> Iterator[Reader]:
+        """Give the reader of part `index`, which stays open in the block whatever else is read."""
+        reader = self._part(index)
+        self._used.append(reader)
+        try:
+            yield reader
+        finally:
+            self._used.remove(reader)
+            self._close_unused(reader)
+
+    def _close_unused(self, reader: Reader) -> None:
+        if reader is not self._reader and reader not in self._used:
+            reader.close()
 
     def _looked_at(self, index: int) -> _Part:
         """Return what part `index` holds; it and those before it are looked at once."""
@@ -107,13 +124,15 @@ class ChainedReader(Reader):
             first, last = max(start - row, 0), rows if stop is None else min(stop - row, rows)
             row += rows
             if first < last:
-                for chunk in self._part(index).chunks(table, first, last, nbytes):
-                    yield _fitted(chunk, whole)
+                with self._use(index) as reader:
+                    for chunk in reader.chunks(table, first, last, nbytes):
+                        yield _fitted(chunk, whole)
 
     def batches(self, *, nbytes: int = CHUNK_BYTES) -> Iterator[FrameBatch]:
         """Yield the frames of all parts in order, about `nbytes` of a file at a time."""
         for index in range(len(self.files)):
-            yield from self._part(index).batches(nbytes=nbytes)
+            with self._use(index) as reader:
+                yield from reader.batches(nbytes=nbytes)
 
     def read(self) -> FrameBatch:
         """Return all frames as one batch, copied together."""
@@ -146,7 +165,8 @@ class ChainedReader(Reader):
     def close(self) -> None:
         """Let go of the files; what was yielded stays valid."""
         self._open = False
-        self._reader.close()
+        for reader in {self._reader, *self._used}:
+            reader.close()
 
 
 def _missing(files: Sequence[PathLike]) -> list[str]:

@@ -118,6 +118,31 @@ def _values(
     return {name: np.concatenate([chunk[name].values for chunk in chunks]) for name in names}
 
 
+def test_iterations_do_not_disturb_one_another(split: tuple[str, Path, np.ndarray[Any, Any]]) -> None:
+    _, path, _ = split
+    with fileio.open(path) as reader:
+        table = _main_table(reader)
+        total = {one.name: one.rows for one in reader.tables()}[table]
+        first, counts = reader.chunks(table, nbytes=5000), [0, 0]
+        counts[0] += len(next(first))
+        counts[1] = sum(map(len, reader.chunks(table, nbytes=5000)))
+        assert not reader.problems()
+        counts[0] += sum(map(len, first))
+        assert counts == [total, total]
+        left = reader.chunks(table, nbytes=5000)
+        next(left)
+        reader.problems()
+    del first, left
+    assert not _open_files(path.parent)
+
+
+def _open_files(folder: Path) -> list[str]:
+    """Return the files below `folder` that this process has open, where the system tells."""
+    listed = Path("/proc/self/fd")
+    names = [os.readlink(fd) for fd in listed.iterdir() if fd.is_symlink()] if listed.exists() else []
+    return [name for name in names if name.startswith(str(folder))]
+
+
 def test_one_part_alone(split: tuple[str, Path, np.ndarray[Any, Any]]) -> None:
     format, path, _ = split
     with fileio.open(f"{path}.2", single=True) as one, fileio.open(f"{path}.2") as same:
