@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from sapwood.errors import ProtocolError, StreamError
 from sapwood.streams.batch import FrameBatch
+from sapwood.streams.gap import BROKEN, Gap
 from sapwood.streams.protocols.rssiheader import (
     ACK,
     BUSY,
@@ -28,10 +29,11 @@ from sapwood.streams.protocols.rssireceive import ReceiveWindow
 from sapwood.streams.protocols.rssisend import MAX_WINDOW, Data, SendWindow, Sent
 from sapwood.streams.protocols.scatter import place, place_rows, words_at
 
-__all__ = ["FIRST_SEQUENCE", "Role", "RssiCore", "RssiCounters", "State"]
+__all__ = ["FIRST_SEQUENCE", "Received", "Role", "RssiCore", "RssiCounters", "State"]
 
 Role = Literal["client", "server"]
 State = Literal["stopped", "closed", "open"]
+Received: TypeAlias = Data | FrameBatch | Gap
 
 FIRST_SEQUENCE = 100
 """Sequence number of every SYN."""
@@ -95,6 +97,8 @@ class RssiCore:
         Seconds between two SYNs of a client.
     state
         ``stopped``, ``closed`` (the other end is not there) or ``open``.
+    closed_at
+        When the link broke, or was started, last; minus infinity while it is stopped.
     remote_busy, local_busy
         The other end, this end takes nothing more for now.
     lost, lost_bytes
@@ -108,11 +112,12 @@ class RssiCore:
         self.try_period = 0.1
         self.counters = RssiCounters()
         self.state: State = "stopped"
+        self.closed_at = -math.inf
         self.local_busy = self.remote_busy = False
         self.lost = self.lost_bytes = 0
         self._sender = SendWindow(0, FIRST_SEQUENCE)
         self._receiver = ReceiveWindow(0, 0)
-        self._received: list[Data | FrameBatch] = []  # of links before this one
+        self._received: list[Received] = []  # of links before this one
         self._outgoing: list[tuple[bytes, Data] | FrameBatch] = []
         self._heard = False  # something besides the SYN came since the link is open
         self._calling = False  # a SYN was sent since the link is closed
@@ -133,6 +138,7 @@ class RssiCore:
     def start(self, now: float) -> None:
         """Open the link: a client calls, a server listens."""
         if self.state == "stopped":
+            self.closed_at = now
             self.state = "closed"
             self._try_at = now if self.role == "client" else math.inf
 
@@ -140,12 +146,15 @@ class RssiCore:
         """Close the link, telling the other end; what is not acknowledged counts as lost."""
         if self.is_open:
             self._close()
+        self.closed_at = -math.inf
         self.state = "stopped"
         self._calling = False
         self._try_at = math.inf
 
     def _break(self, now: float) -> None:
+        self.closed_at = now
         self._close()
+        self._received.append(Gap(None, 0, 0, BROKEN))
         self.counters.down += 1
         if self.role == "client":
             self._try_at = now + self.try_period
@@ -394,10 +403,10 @@ class RssiCore:
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
 
-    def take_received(self) -> list[Data | FrameBatch]:
+    def take_received(self) -> list[Received]:
         """Return the payloads that arrived, alone or in batches, in order, and forget them.
 
-        They are views of what was fed.
+        They are views of what was fed. Where the link broke there is a gap (``link``, without a time).
         """
         received = self._received + self._receiver.received
         self._received, self._receiver.received = [], []

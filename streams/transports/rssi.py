@@ -6,8 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +16,12 @@ from sapwood.streams.batch import FrameBatch
 from sapwood.streams.counters import StageCounters
 from sapwood.streams.fifo import Fifo
 from sapwood.streams.frame import Frame
-from sapwood.streams.gap import BROKEN, Gap
+from sapwood.streams.gap import Gap
 from sapwood.streams.link import Master, Slave
-from sapwood.streams.protocols.rssi import Role, RssiCore
+from sapwood.streams.protocols.rssi import Received, Role, RssiCore
 from sapwood.streams.protocols.rssisend import Data
 from sapwood.streams.sinkerrors import SinkErrors
+from sapwood.streams.transports.rssiloads import Outbox, bytes_of, count_of, whole
 from sapwood.streams.transports.rssisettings import RssiSettings
 
 __all__ = ["Application", "Client", "Server", "Transport"]
@@ -31,6 +31,7 @@ _TURNS = 16  # that a thread which brought something goes on for others
 _WINDOWS = 4  # of payloads that the application may leave waiting before this end is busy
 _DRAIN_S = 1.0  # that a stop gives the other end to acknowledge
 _JOIN_S = 2.0
+_JUST_NOW = 1e-6  # s that a link is closed at least, where the clock says 0, which means open
 _log = logging.getLogger("sapwood.stream.rssi")
 
 
@@ -89,7 +90,7 @@ class Application(Master, Slave):
         self._link._offer_batch(batch)
 
     def closedFor(self) -> float:
-        """Return how long the link has been closed, s; 0 while it is open."""
+        """Return how long the link has been closed, s; 0 while it is open, infinite while it is stopped."""
         return self._link.closedFor()
 
     def _drain(self, deadline: float) -> bool:
@@ -150,15 +151,13 @@ class _Link(RssiSettings):
         self._news = threading.Condition(self._lock)  # for those who wait for a state
         self._inbox: list[Data | FrameBatch] = []
         self._waiting = 0  # segments in the inbox
-        self._outbox = _Outbox()
+        self._outbox = Outbox()
         self._worker: threading.Thread | None = None
         self._retired: threading.Thread | None = None  # the own thread before this one
         self._serving: int | None = None  # thread that runs the state machine
         self._alarm = math.inf  # when the own thread looks after the link by itself
         self._relieved = False
         self._was_open = False
-        self._closed_at = time.monotonic()
-        self._breaks = 0  # that the application was told of
         self._delivering = False  # payloads that are acknowledged are not handed over yet
         self._quiet = True  # nothing waits to be sent or acknowledged
         self._lost = 0, 0
@@ -177,8 +176,8 @@ class _Link(RssiSettings):
         return self._faults.last or self._arrived.lastError
 
     def closedFor(self) -> float:
-        """Return how long the link has been closed, or was waited for, s; 0 while it is open."""
-        return 0.0 if self._core.is_open else max(0.0, time.monotonic() - self._closed_at)
+        """Return how long the link has been closed, s; 0 while it is open, infinite while it is stopped."""
+        return 0.0 if self._core.is_open else max(_JUST_NOW, time.monotonic() - self._core.closed_at)
 
     def resetCounters(self) -> None:
         """Set all counters to zero."""
@@ -199,7 +198,6 @@ class _Link(RssiSettings):
             if retired is None:
                 self._inbox, self._waiting = [], 0
                 self._core.start(time.monotonic())
-            self._closed_at = time.monotonic()
             self._arrived._start()
             self._worker = threading.Thread(target=self._run, args=(retired,), name=self._name, daemon=True)
             self._worker.start()
@@ -285,18 +283,19 @@ class _Link(RssiSettings):
         elif size > self.maxPayload():
             self._refuse(1, size, size)
         else:
-            self._queue(frame.buffer, 1)
+            self._queue(frame.buffer, 1, size)
 
     def _offer_batch(self, batch: FrameBatch) -> None:
         """Take payloads of the application, waiting for room."""
         self.counters.accept(len(batch), batch.nbytes)
         batch = self._keep(batch, batch.error == 0, "error")
         batch = self._keep(batch, batch.size > 0, "empty")
-        fits = batch.size <= self.maxPayload()
+        most = self.maxPayload()
+        fits = batch.size <= most
         if fits.all():
-            self._queue(batch, len(batch))
+            self._queue(batch, len(batch), most)
             return
-        self._queue(batch[fits], int(np.count_nonzero(fits)))
+        self._queue(batch[fits], int(np.count_nonzero(fits)), most)
         large = batch.size[~fits]
         self._refuse(len(large), int(large.sum()), int(large.max()))
 
@@ -316,13 +315,15 @@ class _Link(RssiSettings):
             seen=f"{largest} bytes",
         )
 
-    def _queue(self, payloads: Data | FrameBatch, count: int) -> None:
+    def _queue(self, payloads: Data | FrameBatch, count: int, largest: int) -> None:
         core, outbox = self._core, self._outbox
         while count:
             with self._lock:
                 if not core.is_open or self._worker is None:
-                    self.counters.drop("closed", count, _nbytes(payloads))
+                    self.counters.drop("closed", count, bytes_of(payloads))
                     return
+                if largest > core.max_payload:  # it opened again meanwhile, with smaller segments
+                    self._refuse(count, bytes_of(payloads), largest)
                 room = 2 * core.current.max_buffers - outbox.segments
                 if room <= 0:
                     self.counters.blocked += 1
@@ -418,33 +419,48 @@ class _Link(RssiSettings):
                 core.receive_batch(segment, now)
             else:
                 core.receive(segment, now)
-        for at, payload in enumerate(payloads):
-            if core.room < _count(payload):  # the link broke, and maybe opened again, since
-                self._put_back(payloads[at:])
-                break
-            if isinstance(payload, FrameBatch):
-                core.send_batch(payload, now)
-            else:
-                core.send(payload, now)
-        received, most = core.take_received(), self._most_waiting()
-        waiting = self._arrived.size() + sum(map(_count, received))
-        core.set_busy(waiting >= most // (2 if core.local_busy else 1))
-        if core.local_busy and self._arrived.size() + sum(map(_count, received)) < most // 2:
-            core.set_busy(False)  # taken before the application could see that it is waited for
+        received = core.take_received()
+        if any(isinstance(one, Gap) for one in received):  # it broke, and is maybe open again
+            self._give_up(payloads)
+        else:
+            self._send(payloads, now)
+        self._note_busy(sum(map(count_of, received)))
         core.advance(now)
+        received += core.take_received()  # that it broke
         self._delivering = bool(received)
         self._transmit()  # first the acknowledge, for which the other end waits
         self._hand_over(received)
         self._tell()
 
-    def _put_back(self, payloads: list[Data | FrameBatch]) -> None:
-        with self._lock:
-            self._outbox.put_back(payloads)
+    def _send(self, payloads: list[Data | FrameBatch], now: float) -> None:
+        for payload in payloads:
+            if isinstance(payload, FrameBatch):
+                self._core.send_batch(payload, now)
+            else:
+                self._core.send(payload, now)
 
-    def _hand_over(self, payloads: list[Data | FrameBatch]) -> None:
+    def _give_up(self, payloads: list[Data | FrameBatch]) -> None:
+        """Drop `payloads` and all others that waited to go over a link that broke."""
+        with self._lock:
+            count, nbytes = self._outbox.clear()
+        count, nbytes = count + sum(map(count_of, payloads)), nbytes + sum(map(bytes_of, payloads))
+        if count:
+            self.counters.drop("closed", count, nbytes)
+
+    def _note_busy(self, received: int) -> None:
+        """Find whether the application leaves too much waiting, `received` payloads among it."""
+        core, most = self._core, self._most_waiting()
+        core.set_busy(self._arrived.size() + received >= most // (2 if core.local_busy else 1))
+        if core.local_busy and self._arrived.size() + received < most // 2:
+            core.set_busy(False)  # taken before the application could see that it is waited for
+
+    def _hand_over(self, received: list[Received]) -> None:
         """Pass payloads on: here to a sink that takes them at once, else by the thread of the queue."""
-        for load in _loads(payloads):
-            self._pass_on(load)
+        for load in whole(received):
+            if isinstance(load, Gap):
+                self._arrived._acceptGap(replace(load, time=time.time_ns()))
+            else:
+                self._pass_on(load)
 
     def _pass_on(self, load: Frame | FrameBatch) -> None:
         sinks = self._application._slaves
@@ -466,7 +482,7 @@ class _Link(RssiSettings):
             self.counters.errors = self._faults.count
 
     def _transmit(self) -> None:
-        for load in _loads(self._core.take_outgoing()):
+        for load in whole(self._core.take_outgoing()):
             try:
                 if isinstance(load, Frame):
                     self._transport._sendFrame(load)
@@ -484,14 +500,8 @@ class _Link(RssiSettings):
             self.counters.drop("unacknowledged", frames, nbytes)
             _log.warning("%s: frames unacknowledged when the link closed: %d", self._name, frames)
             self._lost = core.lost, core.lost_bytes
-        if core.counters.down != self._breaks:
-            if core.counters.down > self._breaks:  # else they were reset
-                self._arrived._acceptGap(Gap(None, 0, 0, BROKEN, time.time_ns()))
-            self._breaks = core.counters.down
         is_open = core.is_open
         with self._lock:
-            if is_open != self._was_open:
-                self._closed_at = math.inf if is_open else time.monotonic()
             if not is_open and self._outbox.segments:
                 self.counters.drop("closed", *self._outbox.clear())
             self._quiet = not (self._outbox.segments or core.under_way)
@@ -506,72 +516,6 @@ class _Link(RssiSettings):
 
     def _most_waiting(self) -> int:
         return _WINDOWS * self._core.current.max_buffers
-
-
-class _Outbox:
-    """Payloads that wait to be sent, alone or in batches, oldest first."""
-
-    def __init__(self) -> None:
-        self._loads: deque[Data | FrameBatch] = deque()
-        self.segments = 0
-
-    def add(self, load: Data | FrameBatch, count: int) -> None:
-        """Add one payload, or a batch of `count`."""
-        self._loads.append(load)
-        self.segments += count
-
-    def take(self, most: int) -> list[Data | FrameBatch]:
-        """Return the oldest `most` payloads and forget them."""
-        taken: list[Data | FrameBatch] = []
-        while most > 0 and self._loads:
-            load = self._loads.popleft()
-            if isinstance(load, FrameBatch) and len(load) > most:
-                self._loads.appendleft(load[most:])
-                load = load[:most]
-            taken.append(load)
-            most -= _count(load)
-            self.segments -= _count(load)
-        return taken
-
-    def put_back(self, loads: list[Data | FrameBatch]) -> None:
-        """Put what was taken last first again."""
-        self._loads.extendleft(reversed(loads))
-        self.segments += sum(map(_count, loads))
-
-    def clear(self) -> tuple[int, int]:
-        """Forget all; return how many payloads and bytes they were."""
-        lost = self.segments, sum(map(_nbytes, self._loads))
-        self._loads.clear()
-        self.segments = 0
-        return lost
-
-
-def _count(load: Data | FrameBatch) -> int:
-    return len(load) if isinstance(load, FrameBatch) else 1
-
-
-def _nbytes(load: Data | FrameBatch) -> int:
-    return load.nbytes if isinstance(load, FrameBatch) else len(load)
-
-
-def _loads(items: Iterable[Data | tuple[bytes, Data] | FrameBatch]) -> Iterator[Frame | FrameBatch]:
-    """Yield batches as they are; what comes between them, whole or as header and payload, joined."""
-    alone: list[Data] = []
-    for item in items:
-        if isinstance(item, FrameBatch):
-            yield from _joined(alone)
-            yield item
-            alone = []
-        else:
-            alone.append(b"".join(item) if isinstance(item, tuple) else item)
-    yield from _joined(alone)
-
-
-def _joined(parts: list[Data]) -> Iterator[Frame | FrameBatch]:
-    if len(parts) == 1:
-        yield Frame(parts[0])
-    elif parts:
-        yield FrameBatch.joined(parts)
 
 
 class Client(_Link):

@@ -17,9 +17,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sapwood.errors import StreamError
-from sapwood.streams import Frame, FrameBatch
+from sapwood.streams import Frame, FrameBatch, Gap
+from sapwood.streams.gap import BROKEN
 from sapwood.streams.protocols.rssi import RssiCore
-from sapwood.streams.protocols.rssiheader import ACK, BUSY, NULL, RST, SYN, Parameters, decode, encode
+from sapwood.streams.protocols.rssiheader import (
+    ACK,
+    BUSY,
+    NULL,
+    RST,
+    SYN,
+    Parameters,
+    decode,
+    encode,
+    encode_run,
+    encode_syn,
+)
 
 Fate = Callable[[bytes], list[float]]
 
@@ -103,8 +115,10 @@ class Wire:
 
 
 def singly(items: list[Any]) -> Iterator[bytes]:
-    """Yield payloads, or segments, that come whole, in two parts or in batches."""
+    """Yield payloads, or segments, that come whole, in two parts or in batches; no gaps."""
     for item in items:
+        if isinstance(item, Gap):
+            continue
         if isinstance(item, FrameBatch):
             yield from map(bytes, item.frames())
         else:
@@ -209,6 +223,47 @@ def test_a_batch_is_taken_as_its_segments_are_one_by_one() -> None:
     assert seen[0] == seen[1]
     assert [payload[0] for payload in seen[0][0]] == [*range(11), 12]
     assert seen[0][2].dropped == {"duplicate": 1, "window": 1}
+
+
+STEPS = st.tuples(
+    st.sampled_from([1] * 12 + [0, 2, 3, -1, 40, 128, 200]),  # from one number to the next
+    st.sampled_from([0] * 12 + [1, 2, 5, 90, 255]),  # further acknowledged
+    st.sampled_from([ACK] * 12 + [ACK | BUSY, ACK | NULL, ACK | RST, 0]),
+    st.sampled_from([b"data"] * 12 + [b"", b"more data"]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(STEPS, min_size=1, max_size=20), min_size=1, max_size=12), st.integers(0, 3))
+def test_any_batches_are_taken_as_their_segments_are_one_by_one(
+    batches: list[list[tuple[int, int, int, bytes]]], busy: int
+) -> None:
+    seen = []
+    for batched in (False, True):
+        wire = Wire().open()
+        wire.batched = batched
+        number, acknowledged, log = 100, 100, []
+        for turn, steps in enumerate(batches):
+            if wire.server.room > 4:
+                wire.send(1, *numbered(turn, 4))
+            segments = []
+            for step, further, flags, payload in steps:
+                number, acknowledged = (number + step) & 0xFF, (acknowledged + further) & 0xFF
+                segments.append(encode(flags, number, acknowledged) + payload)
+            wire.receive(1, segments)
+            wire.server.set_busy(bool(busy and turn % (busy + 1) == busy))
+            wire.flush(1)
+            log.append((wire.server.state, wire.server.under_way, wire.server.lost, wire.server.deadline()))
+        seen.append((wire.received[1], wire.log, wire.server.counters, log))
+    assert seen[0] == seen[1]
+
+
+def test_headers_of_a_run_are_those_of_its_segments() -> None:
+    for flags, first, count, acknowledge in ((ACK, 0, 256, 3), (ACK | BUSY, 200, 127, 255), (ACK, 255, 2, 0)):
+        run = encode_run(flags, first, count, acknowledge)
+        assert run.tobytes() == b"".join(
+            encode(flags, (first + at) & 0xFF, acknowledge) for at in range(count)
+        )
 
 
 def test_no_part_of_a_batch_is_sent_when_it_does_not_fit() -> None:
@@ -406,8 +461,14 @@ def test_what_arrived_before_a_break_is_handed_over() -> None:
     wire = Wire().open()
     wire.server.receive(encode(ACK, 101, 100) + b"data", wire.now)
     wire.server.receive(encode(RST, 102, 100), wire.now)
-    assert wire.server.state == "closed"
-    assert [bytes(payload) for payload in wire.server.take_received()] == [b"data"]
+    assert (wire.server.state, wire.server.closed_at) == ("closed", wire.now)
+    wire.server.receive(encode_syn(SYN, 100, 0, Parameters()), wire.now)
+    wire.server.receive(encode(ACK, 101, 100) + b"new", wire.now)
+    old, gap, new = wire.server.take_received()
+    assert (bytes(old), gap, bytes(new)) == (b"data", Gap(None, 0, 0, BROKEN), b"new")
+    wire.server.stop()
+    assert wire.server.take_received() == []  # an end that is wanted is no break
+    assert wire.server.closed_at == -math.inf
 
 
 @pytest.mark.parametrize("busy", [False, True])

@@ -340,6 +340,63 @@ def test_a_break_that_comes_together_with_frames_drops_and_counts_them(links: Li
     assert links.client.counters.dropped == {"closed": 3, "unacknowledged": 1}
 
 
+class Held:
+    """A server, a client's part played by hand, and a sender held in the network's end of the server.
+
+    While it is held, all that comes for the server waits to be taken at once.
+    """
+
+    def __init__(self) -> None:
+        self.link, self.sink = rssi.Server(1464), Sink()
+        self._network, self._to, self._gate = Master(), Master(), Sink()
+        self._network >> self.link.transport() >> self._gate
+        self._to >> self.link.application() >> self.sink
+        self.link._start()
+        self.arrive(encode_syn(SYN, 100, 0, Parameters(retran_tout=60_000)), encode(ACK, 101, 100))
+        assert self.link.waitOpen(WAIT_S)
+        self._gate.gate.clear()
+        self._sender = threading.Thread(target=self.send, args=(b"held",))
+        self._sender.start()
+        eventually("it is held", lambda: self.link._core.under_way)  # it is on its way into the gate
+
+    def arrive(self, *segments: bytes) -> None:
+        for segment in segments:
+            self._network._sendFrame(Frame(segment))
+
+    def send(self, payload: bytes) -> None:
+        self._to._sendFrame(Frame(payload))
+
+    def release(self) -> None:
+        self._gate.gate.set()
+        self._sender.join(WAIT_S)
+
+
+def test_a_break_is_told_between_the_payloads_of_the_two_links() -> None:
+    held = Held()
+    anew = encode_syn(SYN, 100, 0, Parameters()), encode(ACK, 101, 100) + b"new"
+    held.arrive(encode(ACK, 101, 100) + b"old", encode(RST, 102, 100), *anew)
+    held.release()
+    assert held.sink.wait(2) == [b"old", b"new"]
+    assert held.sink.gaps == [("link", 0, 1)]
+    assert held.link.closedFor() == 0
+    held.link.abort()
+    assert held.link.closedFor() == float("inf")
+
+
+def test_what_waits_goes_to_no_link_that_opened_after_a_break_with_smaller_segments() -> None:
+    held = Held()
+    held.send(bytes(1000))
+    held.send(b"small")
+    held.arrive(encode(RST, 101, 100), encode_syn(SYN, 100, 0, Parameters(max_segment=500)))
+    held.release()
+    eventually("all is counted", lambda: held.link.counters.dropped_total == 3)
+    assert held.link.counters.dropped == {"closed": 2, "unacknowledged": 1}
+    assert held.link.getOpen()
+    held.send(b"goes on")
+    eventually("it is sent", lambda: held.link._core.under_way)
+    held.link.abort()
+
+
 def test_an_abort_leaves_nothing_waiting(links: Links) -> None:
     links.at_server.gate.clear()
     sender = threading.Thread(target=lambda: links.to_server._sendBatch(numbered(0, 2000)))
