@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
+import itertools
 import os
 import signal
 import sys
@@ -12,21 +14,23 @@ import time
 
 import click
 
-from sapwood.cli.failure import Unreadable, interruption
+from sapwood.cli.failure import Failure, Unreadable, interruption
 from sapwood.cli.signals import Terminated
 
-__all__ = ["go_on_in_child"]
+__all__ = ["PATIENCE_S", "go_on_in_child"]
 
+PATIENCE_S = 3.0  # how long a child that is asked to stop may take
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_PATIENCE_S = 3.0  # how long a child that is asked to stop may take
+_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 
 
 def go_on_in_child(path: str, out: str | None = None) -> None:
     """Run the rest of the command in a child process if `path` is an HDF5 file, or may be one.
 
     It returns in the child, which does and prints everything. Here the command ends as the child does,
-    or as with an unreadable file when the library crashes. Nothing happens where the output is
-    captured within this process, or other threads run.
+    or as with an unreadable file when the library crashes. The child ends with this process, also when
+    that is killed. Nothing happens where the output is captured within this process, or other threads
+    run.
 
     Parameters
     ----------
@@ -35,26 +39,50 @@ def go_on_in_child(path: str, out: str | None = None) -> None:
 
     Raises
     ------
-    Exit, Unreadable, Interrupted
+    Exit, Unreadable, Failure, Interrupted
         Always, where a child was begun.
     """
     if not _may_be_hdf5(path) or threading.active_count() > 1 or not _is_real_output():
         return
     sys.stdout.flush()
     sys.stderr.flush()
+    parent = os.getpid()
+    watched, held = os.pipe()
     child = os.fork()
     if not child:
+        os.close(held)
+        _end_with(parent, watched)
         return
+    os.close(watched)
     try:
-        _, status = os.waitpid(child, 0)
+        status = _await(child)
+    finally:
+        os.close(held)
+    if not os.WIFSIGNALED(status):
+        raise click.exceptions.Exit(os.waitstatus_to_exitcode(status))
+    _remove_rest(out)
+    number = os.WTERMSIG(status)
+    name = signal.Signals(number).name
+    if number in _CRASHES:
+        raise Unreadable(f"{path}: the HDF5 library crashed over it ({name}): the file is damaged")
+    raise Failure(f"{path}: the process that read it was ended by {name}")
+
+
+def _end_with(parent: int, watched: int) -> None:
+    """Have the system end this process when the last end of a pipe, which `parent` holds, is closed."""
+    fcntl.fcntl(watched, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(watched, fcntl.F_SETFL, fcntl.fcntl(watched, fcntl.F_GETFL) | os.O_ASYNC)
+    if os.getppid() != parent:  # it was closed before
+        os._exit(1)
+
+
+def _await(child: int) -> int:
+    """Return the status with which a child ends; a signal ends it, and then the command."""
+    try:
+        return os.waitpid(child, 0)[1]
     except (KeyboardInterrupt, Terminated) as stop:
         _end(child, signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
         raise interruption(stop) from None
-    if os.WIFSIGNALED(status):
-        _remove_rest(out)
-        name = signal.Signals(os.WTERMSIG(status)).name
-        raise Unreadable(f"{path}: the HDF5 library crashed over it ({name}): the file is damaged")
-    raise click.exceptions.Exit(os.waitstatus_to_exitcode(status))
 
 
 def _may_be_hdf5(path: str) -> bool:
@@ -76,7 +104,7 @@ def _is_real_output() -> bool:
 
 def _end(child: int, number: int) -> None:
     """Wait for a child that a terminal may have told to stop already; tell it, and in the end kill it."""
-    for wait_s, then in ((_PATIENCE_S / 6, number), (_PATIENCE_S, signal.SIGKILL)):
+    for wait_s, then in ((PATIENCE_S / 6, number), (PATIENCE_S, signal.SIGKILL)):
         end = time.monotonic() + wait_s
         while time.monotonic() < end:
             if os.waitpid(child, os.WNOHANG)[0]:
@@ -87,6 +115,12 @@ def _end(child: int, number: int) -> None:
 
 
 def _remove_rest(out: str | None) -> None:
-    if out is not None:
+    """Remove what a crash left of the file `out`, or of its parts, of which some may be complete."""
+    if out is None:
+        return
+    for number in itertools.count():
+        name = f"{out}.{number}" if number else out
         with contextlib.suppress(OSError):
-            os.unlink(f"{out}.part")
+            os.unlink(f"{name}.part")
+        if number and not os.path.exists(name):
+            return
