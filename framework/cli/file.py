@@ -268,6 +268,7 @@ def convert(src: str, dst: str, as_json: bool, **options: Any) -> None:
         by_ending(dst)
     except FormatError as error:
         raise click.BadParameter(str(error), param_hint="DST") from None
+    go_on_in_child(src, dst)
     writing = {name: options.pop(name) for name in ("overwrite", "tables", "compression")}
     with _opened(src, **options):
         writing["tables"] = writing["tables"] or None

@@ -55,7 +55,7 @@ def go_on_in_child(path: str, out: str | None = None) -> None:
         return
     os.close(watched)
     try:
-        status = _await(child)
+        status = _await(child, out)
     finally:
         os.close(held)
     if not os.WIFSIGNALED(status):
@@ -76,12 +76,15 @@ def _end_with(parent: int, watched: int) -> None:
         os._exit(1)
 
 
-def _await(child: int) -> int:
-    """Return the status with which a child ends; a signal ends it, and then the command."""
+def _await(child: int, out: str | None) -> int:
+    """Return the status with which a child ends; a signal that comes here ends it, and then the command."""
     try:
         return os.waitpid(child, 0)[1]
     except (KeyboardInterrupt, Terminated) as stop:
-        _end(child, signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+        status = _end(child, signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+        if os.WIFEXITED(status):  # it has told of it
+            return status
+        _remove_rest(out)
         raise interruption(stop) from None
 
 
@@ -102,16 +105,23 @@ def _is_real_output() -> bool:
         return False
 
 
-def _end(child: int, number: int) -> None:
-    """Wait for a child that a terminal may have told to stop already; tell it, and in the end kill it."""
+def _end(child: int, number: int) -> int:
+    """Wait for a child that a terminal may have told to stop already; tell it, and in the end kill it.
+
+    Returns
+    -------
+    int
+        The status with which it ended.
+    """
     for wait_s, then in ((PATIENCE_S / 6, number), (PATIENCE_S, signal.SIGKILL)):
         end = time.monotonic() + wait_s
         while time.monotonic() < end:
-            if os.waitpid(child, os.WNOHANG)[0]:
-                return
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                return status
             time.sleep(0.01)
         os.kill(child, then)
-    os.waitpid(child, 0)
+    return os.waitpid(child, 0)[1]
 
 
 def _remove_rest(out: str | None) -> None:
