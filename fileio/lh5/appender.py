@@ -51,10 +51,12 @@ class ChunkQueue:
             self._write_one()
 
     def _write_one(self) -> None:
-        dataset, at, nbytes, packed = self._waiting.popleft()
+        dataset, at, nbytes, packed = self._waiting[0]
+        stored = packed.result()  # an interrupt comes while this waits: the chunk stays in the queue
+        self._waiting.popleft()
         self._nbytes -= nbytes
         self._written += 1
-        dataset.write_direct_chunk(at, packed.result())
+        dataset.write_direct_chunk(at, stored)
 
 
 class Appender:

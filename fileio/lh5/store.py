@@ -57,8 +57,10 @@ class _Open:
 
 
 def _close_all(files: dict[str, _Open]) -> None:
-    while files:
-        files.popitem()[1].close()
+    """Close every file, though some cannot be; the last error is raised."""
+    with contextlib.ExitStack() as stack:
+        while files:
+            stack.callback(files.popitem()[1].close)
 
 
 class LH5Store:
@@ -77,7 +79,7 @@ class LH5Store:
         Of `gimme_file`.
     late
         With `keep_open`: compress rows given to `write` while the caller prepares the next ones. They
-        must not change before the next `write` to the file, `flush` or `close` has returned.
+        must not change before the next `write` to the file, `flush` or `close` has ended.
     """
 
     def __init__(

@@ -51,7 +51,7 @@ class ObjectWriter:
     def append(self, obj: LGDO, path: str, keywords: Mapping[str, Any], late: bool = False) -> None:
         """Write `obj` as `path`, behind the rows that are there.
 
-        With `late`, `obj` must not change before the next `append`, or `flush`, has returned: its last
+        With `late`, `obj` must not change before the next `append`, or `flush`, has ended: its last
         chunks are compressed meanwhile.
 
         Raises
@@ -59,15 +59,22 @@ class ObjectWriter:
         LH5EncodeError
             When it does not fit what is there; nothing is written then.
         """
-        obj = _encoded(obj)
-        form, before = _form(obj), self._queue.end
+        before = self._queue.end
+        try:
+            self._append(_encoded(obj), path, keywords)
+        except Exception:
+            self._queue.drain()  # whoever gave the rows before is told nothing of them any more
+            raise
+        self._queue.drain(before if late else None)
+
+    def _append(self, obj: LGDO, path: str, keywords: Mapping[str, Any]) -> None:
+        form = _form(obj)
         if form is None or self._made.get(path) != form:
             self._check_new(obj, path, form)
         if path == "/":
             self._append_members(obj, self.file["/"], keywords)
         else:
             self._put(obj, self._lists.parent_of(path), posixpath.basename(path), keywords)
-        self._queue.drain(before if late else None)
 
     def _check_new(self, obj: LGDO, path: str, form: Any) -> None:
         """Make sure that `obj` can be written as `path`, where objects of another form may be."""

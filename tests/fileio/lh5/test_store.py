@@ -190,6 +190,54 @@ def test_rows_written_late_are_those_of_the_call(tmp_path: Path, monkeypatch: An
     assert np.array_equal(lh5.read("x", path).nda, expected.reshape(-1, 3000))
 
 
+def test_rows_written_late_are_whole_when_the_next_ones_are_refused(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(appender, "submit", Slow)
+    values = np.random.default_rng(7).integers(0, 1 << 16, (90, 3000)).astype(np.uint16)
+    given = values.copy()
+    with lh5.LH5Store(keep_open=True, late=True) as store:
+        store.write(lh5.ArrayOfEqualSizedArrays(nda=given), "x", tmp_path / "run.lh5")
+        with pytest.raises(lh5.LH5EncodeError):
+            store.write(lh5.Array([1.5]), "x", tmp_path / "run.lh5")
+        given[...] = 0
+    assert np.array_equal(lh5.read("x", tmp_path / "run.lh5").nda, values)
+
+
+def test_an_interrupt_while_chunks_are_packed_loses_none(tmp_path: Path, monkeypatch: Any) -> None:
+    pending = [KeyboardInterrupt()]
+
+    class Interrupted(Slow):
+        def __init__(self, work: Any, *arguments: Any) -> None:
+            def result() -> Any:
+                if pending:
+                    raise pending.pop()
+                return work(*arguments)
+
+            self.result = result
+
+    monkeypatch.setattr(appender, "submit", Interrupted)
+    values = np.random.default_rng(7).integers(0, 1 << 16, (90, 3000)).astype(np.uint16)
+    with lh5.LH5Store(keep_open=True, late=True) as store:
+        store.write(lh5.ArrayOfEqualSizedArrays(nda=values), "x", tmp_path / "run.lh5")
+        with pytest.raises(KeyboardInterrupt):
+            store.flush()
+    assert np.array_equal(lh5.read("x", tmp_path / "run.lh5").nda, values)
+
+
+def test_all_files_are_closed_though_one_cannot_be(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(appender, "submit", Slow)
+    store, values = lh5.LH5Store(keep_open=True, late=True), np.zeros((90, 3000), np.uint16)
+    for name in ("a.lh5", "b.lh5", "c.lh5"):
+        store.write(lh5.ArrayOfEqualSizedArrays(nda=values), "x", tmp_path / name)
+    file = store.gimme_file(tmp_path / "b.lh5", "a")
+    file["x"].id.set_extent((0, 3000))  # the chunks that come late have no place
+    files = [store.gimme_file(tmp_path / name, "a") for name in ("a.lh5", "b.lh5", "c.lh5")]
+    with pytest.raises(OSError, match="chunk"):
+        store.close()
+    assert not any(files)
+    for name in ("a.lh5", "c.lh5"):
+        assert np.array_equal(lh5.read("x", tmp_path / name).nda, values)
+
+
 def test_a_table_that_changes_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "run.lh5"
     with lh5.LH5Store(keep_open=True) as store:
