@@ -117,8 +117,8 @@ def pymodaq_timed(): pymodaq(timed)
 def lh5(keep_open=False):
     from sapwood.fileio import lh5
     with lh5.LH5Store(keep_open=keep_open) as store:
-        for row in values:
-            store.write(lh5.Table({"a": lh5.Array(row)}), "raw", path)
+        for rows in values.reshape(-1, 1250):
+            store.write(lh5.Table({"a": lh5.Array(rows)}), "raw", path)
 
 
 def lh5_kept_open(): lh5(True)
