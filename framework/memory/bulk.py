@@ -31,45 +31,28 @@ def startTransactions(blocks: Iterable[Block], type: int, *, force: bool = False
     type, force
         As for ``Block.startTransaction``.
     """
-    reads = type in (Read, Verify)
-    whole: Joined | None = None
-    first: Block | None = None
-    written = bytearray()
-    size, end = 0, -1
-    together = _Together()
-    for block in blocks:
-        if block._transaction is not None:  # of an access that is waited for now, and is to be sent before
-            together.send()
-        with block.lock:
-            if not block._prepare(type, force, None, -1):
-                continue
-            if not block._slave.coalesce:
+    together, neighbours = _Together(), _Neighbours(type)
+    try:
+        for block in blocks:
+            if (
+                block._transaction is not None
+            ):  # of an access that is waited for now, and is to be sent before
+                together.send()
+                neighbours.send()
+            with block.lock:
+                if not block._prepare(type, force, None, -1):
+                    continue
+                if block._slave.coalesce:
+                    together.send()
+                    neighbours.take(block)
+                    continue
+                neighbours.send()
                 if not together.take(block):
                     together.send()
                     block._launch()
-                continue
-            low, high = block._low, block._high
-            address = block._base + low
-            if (
-                address != end
-                or first is None
-                or block._slave is not first._slave
-                or block._master is not first._master
-                or size + high - low > first._limit
-            ):
-                if whole is not None and first is not None:
-                    _send(whole, first, written, size)
-                whole, first = Joined(address, type, block._timeout), block
-                written, size = bytearray(), 0
-            block._transaction = whole
-            block._place = size
-            if not reads:
-                written += block._sent[low:high]
-            size += high - low
-            end = address + high - low
-    together.send()
-    if whole is not None and first is not None:
-        _send(whole, first, written, size)
+    finally:
+        together.send()
+        neighbours.send()
 
 
 class _Together:
@@ -94,9 +77,56 @@ class _Together:
 
     def send(self) -> None:
         """Send what waits."""
+        if not self._accesses or self._many is None:
+            return
         accesses, self._accesses = self._accesses, []
-        if accesses and self._many is not None:
+        try:
             self._many(accesses)
+        except Exception as problem:  # noqa: BLE001  # slaves are user code
+            for access in accesses:
+                access.error(f"{type(problem).__name__}: {problem}")
+
+
+class _Neighbours:
+    """The access of blocks that follow each other, which waits for the next one to join."""
+
+    def __init__(self, type: int) -> None:
+        self._type = type
+        self._writes = type not in (Read, Verify)
+        self._whole: Joined | None = None
+        self._first: Block | None = None
+        self._written = bytearray()
+        self._size, self._end = 0, -1
+
+    def take(self, block: Block) -> None:
+        """Join the access that `block` has prepared to those before it, or send these and begin anew."""
+        first, low, size = self._first, block._low, block._high - block._low
+        address = block._base + low
+        if (
+            address != self._end
+            or first is None
+            or block._slave is not first._slave
+            or block._master is not first._master
+            or self._size + size > first._limit
+        ):
+            self.send()
+            self._whole, self._first = Joined(address, self._type, block._timeout), block
+        block._transaction = self._whole
+        block._place = self._size
+        if self._writes:
+            self._written += block._sent[low : block._high]
+        self._size += size
+        self._end = address + size
+
+    def send(self) -> None:
+        """Send what waits."""
+        whole, first = self._whole, self._first
+        if whole is None or first is None:
+            return
+        written, size = self._written, self._size
+        self._whole = self._first = None
+        self._written, self._size, self._end = bytearray(), 0, -1
+        _send(whole, first, written, size)
 
 
 def _send(whole: Joined, first: Block, written: bytearray, size: int) -> None:

@@ -117,8 +117,9 @@ def many_accesses(slave: Slave) -> Many | None:
     """Return the ``_doTransactions`` method of a slave that sends several accesses together, or None.
 
     A slave may define it beside ``_doTransaction``, for small accesses, none of them larger than its
-    largest: it executes them in order, raises nothing and starts the timers of those that go on. A
-    subclass that overrides ``_doTransaction`` alone gets the accesses one by one.
+    largest: it executes them in order and starts the timers of those that go on; what it raises becomes
+    the error of all that have not ended. A subclass that overrides ``_doTransaction`` alone gets the
+    accesses one by one.
     """
     for kind in type(slave).__mro__:
         if "_doTransactions" in vars(kind):

@@ -141,30 +141,35 @@ class SrpClient(Master, StreamSlave, Slave):
             if payload:
                 entered.append(transaction)
                 payloads.append(payload)
-        problem = ""
-        try:
-            if payloads:
-                self._request(FrameBatch.joined(payloads))
-        except Exception as error:  # noqa: BLE001  # sinks are user code
-            problem = f"{type(error).__name__}: {error}"
+        if payloads:
+            self._request(FrameBatch.joined(payloads))
         for transaction in entered:
-            if problem:
-                transaction.error(problem)
-            elif transaction._type == Post:
-                transaction.done()
+            if transaction._type == Post:
+                self._finish(transaction)
             elif not transaction._state:
                 transaction.start_timer()
+
+    def _finish(self, transaction: Transaction, text: str = "") -> None:
+        """End `transaction`, with the error `text` if any; what its callbacks raise is counted."""
+        try:
+            if text:
+                transaction.error(text)
+            else:
+                transaction.done()
+        except Exception as problem:  # noqa: BLE001  # callbacks of accesses are user code
+            self._note(problem)
 
     def _enter(self, transaction: Transaction) -> bytes:
         """Return the request for `transaction`, which waits for its response from now on.
 
-        Where it cannot be asked for it fails, and there is nothing to send.
+        Where it cannot be asked for it fails; then, and when it has ended, there is nothing to send.
         """
         refusal = self._refusal(transaction._address, transaction.data.nbytes)
         if self._doubtful and not refusal:
             refusal = self._link_refusal()
         if refusal:
-            transaction.error(refusal)
+            self._finish(transaction, refusal)
+        if transaction._state:  # it may have expired while the link was waited for
             return b""
         type, data = transaction._type, transaction.data
         transaction._asked = head = self._head(transaction)
@@ -194,11 +199,13 @@ class SrpClient(Master, StreamSlave, Slave):
 
     def _link_refusal(self) -> str:
         """Return that the link is closed, where it is and does not come back in the first second."""
+        self._doubtful = False  # before the look: a break from here on makes it so again
         while 0.0 < (closed := self._closed_for()) < _CLOSED_S:
             time.sleep(_LOOK_S)
         if not closed:
-            self._doubtful = False
-        return "The link to the firmware is closed" if closed else ""
+            return ""
+        self._doubtful = True
+        return "The link to the firmware is closed"
 
     def _closed_for(self) -> float:
         """Return how long the link to the firmware has been closed, s; 0 where nobody knows."""
@@ -306,7 +313,7 @@ class SrpClient(Master, StreamSlave, Slave):
         with self._busLock:
             waiting = list((self._busPending or {}).values())
         for transaction in waiting:
-            transaction.error(text)
+            self._finish(transaction, text)
 
 
 class SrpV3(SrpClient):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
-from sapwood.errors import ProtocolError
+from sapwood.errors import ProtocolError, StreamError, combine
 from sapwood.memory.emulate import Emulate
 from sapwood.memory.hub import forward
 from sapwood.memory.link import busConnect
@@ -31,7 +33,8 @@ class SrpServer(Master, Slave):
 
     Requests wait in a queue and are executed one at a time, in order, each to its end, in a thread
     of their own: responses never leave in the stack of whoever delivers a request. Batches of
-    requests are answered by batches. Requests without room in the queue are dropped.
+    requests are answered by batches where `slave` answers at once, else one by one as it does.
+    Requests without room in the queue are dropped.
 
     A lone request passes the queue by, and is answered in the thread that delivers it, where that is
     sure to take no time: nothing is before it, `slave` answers at once, and both directions are
@@ -122,7 +125,22 @@ class SrpServer(Master, Slave):
             self._sendFrame(Frame(answer))
 
     def _serve_all(self, batch: FrameBatch) -> None:
-        """Execute the requests of `batch`, and answer them in batches."""
+        """Execute the requests of `batch` and answer them; all, though answers may not be sent."""
+        problems: list[Exception] = []
+        for answers in self._answers(batch):
+            try:
+                if len(answers) == 1:
+                    self._sendFrame(Frame(answers[0]))
+                else:
+                    self._sendBatch(FrameBatch.joined(answers))
+            except Exception as problem:  # noqa: BLE001  # sinks are user code; told below
+                problems.append(problem)
+        if problems:
+            raise combine(f"{len(problems)} sendings of answers failed", problems[:8], StreamError)
+
+    def _answers(self, batch: FrameBatch) -> Iterator[list[bytes]]:
+        """Execute the requests of `batch` and yield their answers, some together if none waits for others."""
+        most = 1 if self._straight(self._bus._getSlave()) is None else _BATCH_BYTES
         answers: list[bytes] = []
         held = 0
         payload = batch.payload.data
@@ -133,11 +151,11 @@ class SrpServer(Master, Slave):
                 continue
             answers.append(answer)
             held += len(answer)
-            if held >= _BATCH_BYTES:
-                self._sendBatch(FrameBatch.joined(answers))
+            if held >= most:
+                yield answers
                 answers, held = [], 0
         if answers:
-            self._sendBatch(FrameBatch.joined(answers))
+            yield answers
 
     def _answer(self, payload: bytes | bytearray | memoryview, error: int) -> bytes:
         """Execute the request in `payload` and return the response, empty for none."""
@@ -225,6 +243,15 @@ class _Queue(Fifo):
         super()._acceptFrame(frame)
 
     _acceptBatch = Fifo._acceptBatch
+
+    def _drain(self, deadline: float) -> bool:
+        """Wait for the request that may pass by, too."""
+        if not super()._drain(deadline) or not self._turn.acquire(
+            timeout=max(0.0, deadline - time.monotonic())
+        ):
+            return False
+        self._turn.release()
+        return True
 
     def _forward(self, item: Frame | FrameBatch | Gap) -> None:
         with self._turn:

@@ -302,6 +302,60 @@ def test_accesses_sent_together_fail_each_on_its_own(build, spec) -> None:
         assert block.path in str(caught.value)
 
 
+def test_what_a_slave_raises_for_several_is_the_error_of_each(build, spec) -> None:
+    class Wrong(SrpV3):
+        def _doTransactions(self, transactions: Any) -> None:
+            transactions[0].done()
+            raise KeyError("no such thing")
+
+    blocks = build(Wrong(), spec("a", 0), spec("b", 0x100), spec("c", 0x200))
+    startTransactions(blocks, Read)
+    blocks[0].waitTransaction()
+    for block in blocks[1:]:
+        with pytest.raises(BusError, match="KeyError: 'no such thing'") as caught:
+            block.waitTransaction()
+        assert not isinstance(caught.value, BusTimeout)
+
+
+def test_what_was_prepared_is_sent_when_a_later_block_fails(build, spec) -> None:
+    client = SrpV3()
+    link = over_srp(client)
+    blocks = build(client, spec("a", 0), spec("b", 0x100))
+
+    def named() -> Any:
+        yield from blocks
+        raise RuntimeError("no more blocks")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        startTransactions(named(), Read)
+    assert list(map(addresses, link.loads)) == [[0, 0x100]]
+    for block in blocks:
+        block.waitTransaction()
+
+
+def test_accesses_leave_in_the_order_of_their_blocks_where_another_slave_joins_its_own(
+    build, spec, memory
+) -> None:
+    client = SrpV3()
+    link = over_srp(client)
+    memory.coalesce = True
+    seen: list[tuple[int, int]] = []
+    memory.before = lambda one: seen.append((len(link.loads), one.size()))
+    first, last = build(client, spec("a", 0), spec("d", 0x100))
+    inner = build(memory, spec("b", 0), spec("c", 4))
+    run([first, *inner, last], Read)
+    assert seen == [(1, 8)]
+    assert len(link.loads) == 2
+
+
+def test_a_joined_block_named_twice_is_waited_for_in_between(memory, words) -> None:
+    memory.coalesce = True
+    blocks = words(memory)[:2]
+    run([*blocks, blocks[0]], Write, force=True)
+    for block in blocks:
+        block.waitTransaction()
+
+
 def test_a_slave_that_overrides_single_accesses_gets_them_singly(build, spec) -> None:
     class Watched(SrpV3):
         def __init__(self) -> None:

@@ -529,6 +529,58 @@ def test_a_link_that_breaks_fails_what_is_under_way() -> None:
     assert len(link.requests) == 2
 
 
+def test_a_callback_that_fails_keeps_no_other_access_from_its_end() -> None:
+    client, link = SrpV3(), Link(0.0)
+    streamConnectBiDir(client, link)
+    made = [access(client, Read, 0, bytes(4)) for _ in range(3)]
+    made[0].on_done(_fail)
+    link.closed = [2.0]
+    link._sendGap(Gap(None, 0, 0, BROKEN))
+    assert [one.errorText for one in made] == ["The link to the firmware broke"] * 3
+    assert str(client.lastError) == "callback"
+    link.closed = [0.0]
+    posts = [Transaction(0, memoryview(bytearray(4)), Post) for _ in range(3)]
+    posts[0].on_done(_fail)
+    client._doTransactions(posts)
+    assert all(one.wait() for one in posts)
+    assert client.counters.errors == 2
+
+
+def _fail(one: Transaction) -> None:
+    raise RuntimeError("callback")
+
+
+def test_an_access_that_expired_while_the_link_was_waited_for_is_not_sent() -> None:
+    one = Transaction(0, memoryview(bytearray(4)), Write)
+
+    class Impatient(Link):
+        def closedFor(self) -> float:
+            one.expire()
+            return super().closedFor()
+
+    client, link = SrpV3(), Impatient(0.2, 0.0)
+    streamConnectBiDir(client, link)
+    issue(client, one)
+    assert isinstance(one, Transaction)
+    assert one.expired()
+    assert link.requests == []
+
+
+def test_a_break_while_the_link_is_looked_at_is_not_forgotten() -> None:
+    class Breaking(Link):
+        def closedFor(self) -> float:
+            found = super().closedFor()
+            if found == 0.0 and self.closed != [9.0]:
+                self.closed = [9.0]  # it breaks, and tells so, before the caller goes on
+                self._sendGap(Gap(None, 0, 0, BROKEN))
+            return found
+
+    client, link = SrpV3(), Breaking(0.0)
+    streamConnectBiDir(client, link)
+    access(client, Read, 0, bytes(4))
+    assert failure(access(client, Read, 0, bytes(4))) == "The link to the firmware is closed"
+
+
 def test_a_sink_that_fails_beside_the_link_costs_no_access(stopped: Callable[[Any], Any]) -> None:
     client, server, tap = SrpV3(), stopped(SrpV3Emulation()), Switch()
     streamConnectBiDir(client, server)
@@ -594,6 +646,62 @@ def test_batches_are_answered_by_batches_in_order(stopped: Callable[[Any], Any])
     answers = [srpv3.decode_response(one) for item in kept.items for one in item]
     assert [one.id for one in answers] == list(range(600))
     assert [bytes(one.data[:4]) for one in answers] == [bytes(4)] * 3 + [b"abcd"] * 597
+
+
+def test_answers_do_not_wait_for_registers_that_take_their_time(stopped: Callable[[Any], Any]) -> None:
+    kept, source = Kept(), StreamMaster()
+    seen: list[bool] = []
+
+    class Patient(Slave):
+        def _doTransaction(self, transaction: Transaction) -> None:
+            if transaction.address():  # not the first
+                seen.append(kept.arrived.acquire(timeout=OPEN_S))
+            transaction.done()
+
+    server = stopped(SrpV3Server(Patient()))
+    source >> server >> kept
+    source._sendBatch(FrameBatch.gather([Frame(request3(srp.READ, n, 4 * n, 4)) for n in range(4)]))
+    assert server._drain(time.monotonic() + OPEN_S)
+    assert seen == [True] * 3
+    assert len(kept.items) == 4
+
+
+@pytest.mark.parametrize("memory", [Emulate, None])
+def test_requests_are_executed_though_answers_cannot_be_sent(
+    memory: type[Emulate] | None, recording: type[Emulate], stopped: Callable[[Any], Any]
+) -> None:
+    registers = (memory or recording)()
+    server, far, source = stopped(SrpV3Server(registers)), Switch(), StreamMaster()
+    source >> server >> far
+    far.fail = "no cable"
+    frames = [Frame(request3(srp.READ, n, 0, 4096)) for n in range(300)]
+    frames.append(Frame(request3(srp.WRITE, 300, 0, 4, b"abcd")))
+    source._sendBatch(FrameBatch.gather(frames))
+    assert server._drain(time.monotonic() + OPEN_S)
+    got = access(registers, Read, 0, bytes(4))
+    assert got.wait()
+    assert bytes(got.data) == b"abcd"
+    assert "no cable" in str(server.lastError)
+
+
+def test_a_drain_waits_for_a_request_that_passes_the_queue_by(stopped: Callable[[Any], Any]) -> None:
+    inside, gate = threading.Event(), threading.Event()
+
+    class Gate(Known):
+        def _direct(self, *access: Any) -> None:
+            inside.set()
+            assert gate.wait(OPEN_S)
+            super()._direct(*access)
+
+    far = stopped(udp.Server(0, False, host="127.0.0.1"))
+    near = stopped(udp.Client("127.0.0.1", far.getPort(), False))
+    server = stopped(SrpV3Server(Gate()))
+    streamConnectBiDir(server, far)
+    near._acceptFrame(Frame(request3(srp.READ, 1, 0, 4)))
+    assert inside.wait(OPEN_S)
+    assert not server._drain(time.monotonic())
+    gate.set()
+    assert server._drain(time.monotonic() + OPEN_S)
 
 
 def test_bad_requests_are_counted_and_not_answered(stopped: Callable[[Any], Any]) -> None:
