@@ -18,8 +18,9 @@ __all__ = ["FrameBatch"]
 _UNKNOWN = -1
 _LARGE = 1024  # bytes of a frame from which copies of its own are cheaper than those of many at once
 _COLUMNS = ("channel", "flags", "error", "time", "start", "size")
-_LIMITS: dict[type[np.integer[Any]], tuple[int, int]] = {
-    kind: (int(np.iinfo(kind).min), int(np.iinfo(kind).max)) for kind in (np.uint8, np.uint16, np.int64)
+_LIMITS: dict[type[np.integer[Any]], tuple[int, int, int]] = {  # and the bytes of an item
+    kind: (int(np.iinfo(kind).min), int(np.iinfo(kind).max), kind(0).itemsize)
+    for kind in (np.uint8, np.uint16, np.int64)
 }
 _ZEROS: dict[type[np.integer[Any]], NDArray[Any]] = {  # every column of zeros is a part of these
     kind: np.broadcast_to(kind(0), (sys.maxsize >> 4,)) for kind in _LIMITS
@@ -27,13 +28,13 @@ _ZEROS: dict[type[np.integer[Any]], NDArray[Any]] = {  # every column of zeros i
 
 
 def _column(values: ArrayLike | int, dtype: type[np.integer[Any]], count: int, name: str) -> NDArray[Any]:
-    """Return `values` as a column of `count` items; a scalar is broadcast, not stored n times."""
+    """Return `values` as a column of `count` items; a scalar is broadcast, not stored n times, read-only."""
     if isinstance(values, int):  # quick: no array of n items, no scan
         if not values:
             return _ZEROS[dtype][:count]
-        low, high = _LIMITS[dtype]
+        low, high, width = _LIMITS[dtype]
         if low <= values <= high:
-            return np.ndarray((count,), dtype, np.array([values], dtype), 0, (0,))
+            return np.ndarray((count,), dtype, values.to_bytes(width, sys.byteorder, signed=low < 0), 0, (0,))
     array = np.asarray(values)
     if array.dtype != dtype:
         if array.size and array.dtype.kind not in "iub":

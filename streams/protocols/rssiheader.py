@@ -122,7 +122,7 @@ def encode_run(flags: int, first: int, count: int, acknowledge: int) -> NDArray[
     return _all_numbers(flags, acknowledge)[first : first + count]
 
 
-@functools.lru_cache(256)
+@functools.lru_cache(512)  # all numbers to acknowledge, of an end that is busy or not: 2 MiB
 def _all_numbers(flags: int, acknowledge: int) -> NDArray[np.uint8]:
     """Return the headers of all sequence numbers, twice, shape (512, 8): every run is a part of it."""
     heads = np.frombuffer(b"".join(encode(flags, number, acknowledge) for number in range(256)), np.uint8)

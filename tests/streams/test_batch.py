@@ -64,6 +64,15 @@ def test_scalar_columns_are_broadcast_not_stored() -> None:
     assert batch.size.strides == (0,)
     assert batch.channel.tolist() == [3] * 10
     assert batch.time.dtype == np.int64
+    assert FrameBatch(b"", [0], 0, time=-(2**63)).time.tolist() == [-(2**63)]
+    assert FrameBatch(b"", [0], 0, flags=0x1234).flags.tolist() == [0x1234]
+
+
+@pytest.mark.parametrize("value", [0, 3, np.uint8(3)])
+def test_scalar_columns_cannot_be_written_as_that_would_change_all_frames(value: int) -> None:
+    batch = FrameBatch(bytes(100), np.arange(10) * 10, 10, channel=value)
+    with pytest.raises(ValueError, match="read-only"):
+        batch.channel[0] = 7
 
 
 def test_one_frame_is_gathered_without_a_copy() -> None:
