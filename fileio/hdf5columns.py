@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from sapwood.errors import FileError, FormatError
 from sapwood.fileio.formats import CHUNK_BYTES, LOSS, UNREADABLE, PathLike, Reader, Report
-from sapwood.fileio.hdf5 import damage_told, open_h5
+from sapwood.fileio.hdf5 import open_h5
+from sapwood.fileio.hdf5faults import damage_told
 from sapwood.fileio.partfile import complete_file
 from sapwood.fileio.table import FRAMES, Column, ColumnInfo, Table, TableInfo
 from sapwood.streams import FrameBatch

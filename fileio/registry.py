@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["create", "detect", "find", "formats", "open", "recover", "register", "verify"]
 
 GROUP = "sapwood.formats"
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 HEAD_BYTES = 4096  # what `Format.detect` is shown of a file
 
 # Known without asking the installed packages: name -> home.
@@ -182,10 +181,12 @@ def _detect(path: str) -> Format:
 
 def _unknown(path: str, head: bytes, known: dict[str, Format]) -> FormatError:
     """Return the error that says what a file of no known format looks like."""
+    from sapwood.fileio.hdf5 import SIGNATURE
+
     expected = [name for name, format in known.items() if type(format).open is not Format.open]
     seen = f"{len(head)} bytes that begin {head[:8].hex(' ')}" if head else "an empty file"
     hint = "Name the format if you know it; raw recordings and A-STEP streams are never recognised."
-    if head.startswith(_HDF5):
+    if head.startswith(SIGNATURE):
         expected = ["pymodaq", "lh5", "slowsignal", "hdf5"]
         seen = "an HDF5 file of another kind, or one that is damaged"
         hint = "Name the format: `sapwood file recover --format NAME` saves what can be read."

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sapwood.fileio.formats import MAGIC, NO, UNREADABLE, Format, PathLike, Report
-from sapwood.fileio.hdf5 import SIGNATURE, glance
+from sapwood.fileio.hdf5 import SIGNATURE
+from sapwood.fileio.hdf5glance import glance
 from sapwood.fileio.lh5 import datatype
 from sapwood.fileio.lh5.errors import UnknownDatatypeError
 from sapwood.fileio.lh5.reader import Lh5Reader

@@ -10,7 +10,8 @@ import numpy as np
 
 from sapwood.errors import FileError
 from sapwood.fileio.formats import PathLike
-from sapwood.fileio.hdf5 import close_written, open_h5
+from sapwood.fileio.hdf5 import open_h5
+from sapwood.fileio.hdf5faults import close_written
 from sapwood.fileio.lh5.columns import from_table
 from sapwood.fileio.lh5.nodes import full_name
 from sapwood.fileio.lh5.writing import ObjectWriter

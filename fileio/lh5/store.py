@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike
 
 from sapwood.errors import SapwoodError
 from sapwood.fileio.formats import PathLike
-from sapwood.fileio.hdf5 import close_written, forsake, h5py, open_h5, refusal, refusal_told
+from sapwood.fileio.hdf5 import h5py, open_h5
+from sapwood.fileio.hdf5faults import close_written, forsake, refusal, refusal_told
 from sapwood.fileio.lh5.errors import LH5EncodeError
 from sapwood.fileio.lh5.lgdo import LGDO
 from sapwood.fileio.lh5.nodes import full_name, is_dataset, member, rows_of, typed

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.errors import FileError
-from sapwood.fileio.hdf5 import h5py, refusal
+from sapwood.fileio.hdf5 import h5py
+from sapwood.fileio.hdf5faults import refusal
 
 __all__ = ["PointWriter"]
 

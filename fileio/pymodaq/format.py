@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from sapwood.fileio.formats import MAGIC, NO, Format, PathLike, Report
-from sapwood.fileio.hdf5 import SIGNATURE, Glance, glance
+from sapwood.fileio.hdf5 import SIGNATURE
+from sapwood.fileio.hdf5glance import Glance, glance
 from sapwood.fileio.pymodaq import recovery
 from sapwood.fileio.pymodaq.codec import decode
 from sapwood.fileio.pymodaq.enums import SaveType

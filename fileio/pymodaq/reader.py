@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.errors import FileError, FormatError, nearest
-from sapwood.fileio import hdf5
+from sapwood.fileio import hdf5, hdf5faults
 from sapwood.fileio.formats import CHUNK_BYTES, PathLike, Reader
 from sapwood.fileio.pymodaq.nodes import CARRAY, GROUP, VLARRAY, Node, StringARRAY
 from sapwood.fileio.pymodaq.opening import is_file_swmr_active
@@ -65,7 +65,7 @@ class PymodaqReader(Reader):
             raise
 
     def _damage(self) -> AbstractContextManager[None]:
-        return hdf5.damage_told(self._path)
+        return hdf5faults.damage_told(self._path)
 
     def _find(self) -> Iterator[_Plan]:
         """Yield the tables; an array that is linked at several places is in one of them."""

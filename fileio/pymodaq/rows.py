@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.errors import FileError
-from sapwood.fileio import hdf5
+from sapwood.fileio import hdf5, hdf5faults
 from sapwood.fileio.pymodaq.errors import NodeError
 
 __all__ = ["FixedRows", "RaggedRows", "chunk_shape", "write_ragged"]
@@ -66,7 +66,7 @@ class _Rows:
             write(begin)
         except Exception as error:  # noqa: BLE001  # raised again, as few words
             self.dataset.id.set_extent((begin, *record))
-            cause = hdf5.refusal(error) or error
+            cause = hdf5faults.refusal(error) or error
             raise FileError(
                 f"Rows could not be written to {self.dataset.name}",
                 file=self.dataset.file.filename,

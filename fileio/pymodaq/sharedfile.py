@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sapwood.errors import FileError
-from sapwood.fileio import hdf5
+from sapwood.fileio import hdf5faults
 from sapwood.fileio.pymodaq import nexus
 from sapwood.fileio.pymodaq.codec import encode
 from sapwood.fileio.pymodaq.errors import NodeError, SwmrError
@@ -143,7 +143,7 @@ class SharedFile:
         FileError
             When the disk refused what was written before.
         """
-        with self.lock, hdf5.refusal_told(self.path):
+        with self.lock, hdf5faults.refusal_told(self.path):
             self.check_writable()
             self.changed = True
             yield self.index
@@ -157,7 +157,7 @@ class SharedFile:
         if self._failure is not None:
             seen = getattr(self._failure, "seen", None) or self._failure
             raise FileError("The file could not be written", file=self.path, seen=seen) from self._failure
-        if hdf5.is_forsaken(self.handle):
+        if hdf5faults.is_forsaken(self.handle):
             raise FileError("The file could not be written, what was flushed before is in it", file=self.path)
 
     def keep(self, path: str, dataset: Any) -> None:
@@ -183,7 +183,7 @@ class SharedFile:
 
     def commit(self, path: str | None = None) -> None:
         """Write the rows on their way to one array, or to all."""
-        if not self.writable or hdf5.is_forsaken(self.handle):
+        if not self.writable or hdf5faults.is_forsaken(self.handle):
             return
         with self.lock:
             for name in list(self._rows) if path is None else [path]:
@@ -201,8 +201,8 @@ class SharedFile:
 
         `structure`: also where SWMR is active, bring attributes up to date.
         """
-        with self.lock, hdf5.refusal_told(self.path):
-            if not (self.writable and self.handle) or hdf5.is_forsaken(self.handle):
+        with self.lock, hdf5faults.refusal_told(self.path):
+            if not (self.writable and self.handle) or hdf5faults.is_forsaken(self.handle):
                 return
             self.changed = False
             self.commit()
@@ -237,7 +237,7 @@ class SharedFile:
             self.handle.flush()
         except BaseException:
             self._drop_rows(self._rows)
-            hdf5.forsake(self.handle)
+            hdf5faults.forsake(self.handle)
             raise
         self._written.clear()
         if not live:
@@ -271,7 +271,7 @@ class SharedFile:
         with self.lock:
             self.commit()
             grown = [path for path, rows in self._rows.items() if rows.grew]
-            hdf5.close_written(self.handle)
+            hdf5faults.close_written(self.handle)
             self.attach(open_for_writing(self.path, swmr=True))
             self.handle.attrs["swmr_active"] = False
             for path in grown:
@@ -321,7 +321,7 @@ class SharedFile:
             self.closing.set()
             if _open.get(self.key) is self:
                 del _open[self.key]
-        hdf5.forsake(self.handle)
+        hdf5faults.forsake(self.handle)
         self.closed.set()
         self._wake.set()
 
@@ -357,7 +357,7 @@ class SharedFile:
         finally:
             self._drop_rows(self._rows)
             if self.handle:
-                hdf5.close_written(self.handle) if self.writable else self.handle.close()
+                hdf5faults.close_written(self.handle) if self.writable else self.handle.close()
 
     def _settle(self) -> None:
         """End SWMR mode before closing; if the file cannot be opened again, its rows are there still."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from sapwood.fileio.filelayer import FileLayer
-from sapwood.fileio.hdf5 import refusal_told
+from sapwood.fileio.hdf5faults import refusal_told
 from sapwood.fileio.recording.syncpoint import SyncPoint
 from sapwood.streams import FrameBatch
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sapwood.fileio.formats import MAGIC, NO, PathLike, Report
-from sapwood.fileio.hdf5 import SIGNATURE, glance
+from sapwood.fileio.hdf5 import SIGNATURE
 from sapwood.fileio.hdf5columns import MARK, Hdf5ColumnsReader, recover_columns, verify_columns
+from sapwood.fileio.hdf5glance import glance
 from sapwood.fileio.sinks.base import TableSink
 from sapwood.fileio.sinks.hdf5growing import LiveHdf5Sink
 from sapwood.fileio.sinks.hdf5sink import Hdf5Sink

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sapwood.fileio.formats import PathLike
-from sapwood.fileio.hdf5 import close_written, forsake, refusal_told
+from sapwood.fileio.hdf5faults import close_written, forsake, refusal_told
 from sapwood.fileio.sinks.base import TableSink
 from sapwood.fileio.sinks.flat import FlatTable
 from sapwood.fileio.sinks.growing import GrowingRows

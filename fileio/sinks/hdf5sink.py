@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.fileio.formats import PathLike
-from sapwood.fileio.hdf5 import close_written, refusal_told
+from sapwood.fileio.hdf5faults import close_written, refusal_told
 from sapwood.fileio.sinks.base import TableSink
 from sapwood.fileio.sinks.counted import Counts
 from sapwood.fileio.sinks.flat import FlatTable

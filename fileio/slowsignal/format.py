@@ -22,7 +22,8 @@ from sapwood.fileio.formats import (
     Reader,
     Report,
 )
-from sapwood.fileio.hdf5 import SIGNATURE, glance
+from sapwood.fileio.hdf5 import SIGNATURE
+from sapwood.fileio.hdf5glance import glance
 from sapwood.fileio.partfile import complete_file
 from sapwood.fileio.slowsignal.layout import GROUP, READOUT, TELESCOPE, TableLayout
 from sapwood.fileio.slowsignal.reader import SSDataReader

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from sapwood.errors import FormatError
 from sapwood.extras import need
-from sapwood.fileio.hdf5 import damage_told, open_h5
+from sapwood.fileio.hdf5 import open_h5
+from sapwood.fileio.hdf5faults import damage_told
 from sapwood.fileio.icf.mappings import PIXEL_MAPPINGS
 from sapwood.fileio.icf.readout import MODULES, PIXELS, SSReadout
 from sapwood.fileio.slowsignal.errors import ClosedFile, MissingFile, NoSuchRow, NotSlowSignal, UnknownVersion

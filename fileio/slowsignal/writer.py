@@ -12,7 +12,8 @@ import numpy as np
 
 from sapwood import __version__
 from sapwood.errors import FileError, FormatError
-from sapwood.fileio.hdf5 import close_written, is_forsaken, open_h5, refusal_told
+from sapwood.fileio.hdf5 import open_h5
+from sapwood.fileio.hdf5faults import close_written, is_forsaken, refusal_told
 from sapwood.fileio.icf.mappings import PIXEL_MAPPINGS
 from sapwood.fileio.slowsignal.chunkfilter import ChunkFilter
 from sapwood.fileio.slowsignal.errors import ClosedFile
