@@ -10,9 +10,9 @@ from sapwood.fileio.formats import PathLike
 from sapwood.fileio.hdf5faults import close_written, forsake, refusal_told
 from sapwood.fileio.sinks.base import TableSink
 from sapwood.fileio.sinks.flat import FlatTable
-from sapwood.fileio.sinks.hdf5rows import GrowingRows
 from sapwood.fileio.sinks.hdf5datasets import encoded, filters_of, new_dataset
 from sapwood.fileio.sinks.hdf5layout import begin_group, describe, new_file
+from sapwood.fileio.sinks.hdf5rows import GrowingRows
 from sapwood.fileio.table import Table, TableInfo
 
 __all__ = ["LiveHdf5Sink"]
