@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sapwood.streams.batch import FrameBatch
 
 __all__ = ["StageCounters"]
 
@@ -45,6 +52,14 @@ class StageCounters:
         with self.lock:
             self.dropped[reason] = self.dropped.get(reason, 0) + frames
             self.dropped_bytes[reason] = self.dropped_bytes.get(reason, 0) + nbytes
+
+    def keep(self, batch: FrameBatch, mask: NDArray[np.bool_], reason: str) -> FrameBatch:
+        """Return the frames of `batch` that `mask`, shape (n,), picks; count the others as dropped."""
+        if mask.all():
+            return batch
+        kept = batch[mask]
+        self.drop(reason, len(batch) - len(kept), batch.nbytes - kept.nbytes)
+        return kept
 
     @property
     def dropped_total(self) -> int:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import numpy as np
-import numpy.typing as npt
-
 from sapwood.errors import StreamError
 from sapwood.streams.batch import FrameBatch
 from sapwood.streams.counters import StageCounters
@@ -71,15 +68,8 @@ class Filter(Master, Slave):
 
     def _acceptBatch(self, batch: FrameBatch) -> None:
         self.counters.accept(len(batch), batch.nbytes)
-        passed = self._keep(batch, batch.channel == self._channel, "channel")
+        passed = self.counters.keep(batch, batch.channel == self._channel, "channel")
         if self._dropErrors:
-            passed = self._keep(passed, passed.error == 0, "error")
+            passed = self.counters.keep(passed, passed.error == 0, "error")
         if len(passed):
             self._sendBatch(passed)
-
-    def _keep(self, batch: FrameBatch, mask: npt.NDArray[np.bool_], reason: str) -> FrameBatch:
-        if mask.all():
-            return batch
-        kept = batch[mask]
-        self.counters.drop(reason, len(batch) - len(kept), batch.nbytes - kept.nbytes)
-        return kept

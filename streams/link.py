@@ -17,6 +17,7 @@ __all__ = [
     "Master",
     "Slave",
     "StreamEnd",
+    "closed_for",
     "connect",
     "disconnect",
     "downstream",
@@ -392,6 +393,18 @@ def downstream(end: Any) -> list[Slave]:
     with _GRAPH:
         walk(iter(_master_of(end)._slaves))
     return order[::-1]
+
+
+def closed_for(master: Master) -> float:
+    """Return how long the link that `master` sends by has been closed, s; 0 while it is open.
+
+    A slave that is the end of such a link tells by its ``closedFor()``; 0, too, where none does.
+    """
+    for slave in master._slaves:
+        ask: Callable[[], float] | None = getattr(slave, "closedFor", None)
+        if ask is not None:
+            return ask()
+    return 0.0
 
 
 def drain(end: Any, deadline: float) -> bool:

@@ -104,13 +104,8 @@ def direct_access(slave: Slave) -> Direct | None:
     ``buffer[low:high]`` from or to `address` and raises what goes wrong. Blocks then need no
     transaction. A subclass that overrides ``_doTransaction`` alone is asked by transactions.
     """
-    for kind in type(slave).__mro__:
-        if "_direct" in vars(kind):
-            found: Direct = slave._direct  # type: ignore[attr-defined]  # it was just found there
-            return found
-        if "_doTransaction" in vars(kind):
-            break
-    return None
+    found: Direct | None = _beside(slave, "_direct")
+    return found
 
 
 def many_accesses(slave: Slave) -> Many | None:
@@ -121,10 +116,15 @@ def many_accesses(slave: Slave) -> Many | None:
     the error of all that have not ended. A subclass that overrides ``_doTransaction`` alone gets the
     accesses one by one.
     """
+    found: Many | None = _beside(slave, "_doTransactions")
+    return found
+
+
+def _beside(slave: Slave, name: str) -> Any:
+    """Return the method `name`, or None where a subclass of its class overrides ``_doTransaction`` alone."""
     for kind in type(slave).__mro__:
-        if "_doTransactions" in vars(kind):
-            found: Many = slave._doTransactions  # type: ignore[attr-defined]  # it was just found there
-            return found
+        if name in vars(kind):
+            return getattr(slave, name)
         if "_doTransaction" in vars(kind):
             break
     return None

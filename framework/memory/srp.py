@@ -14,6 +14,7 @@ from sapwood.memory.transaction import Post, Read, Transaction, Verify, Write
 from sapwood.streams import Frame, FrameBatch, Gap, Master, StageCounters, streamConnect
 from sapwood.streams import Slave as StreamSlave
 from sapwood.streams.gap import BROKEN
+from sapwood.streams.link import closed_for
 from sapwood.streams.protocols import srp, srpv0, srpv3
 from sapwood.streams.sinkerrors import SinkErrors
 
@@ -200,20 +201,12 @@ class SrpClient(Master, StreamSlave, Slave):
     def _link_refusal(self) -> str:
         """Return that the link is closed, where it is and does not come back in the first second."""
         self._doubtful = False  # before the look: a break from here on makes it so again
-        while 0.0 < (closed := self._closed_for()) < _CLOSED_S:
+        while 0.0 < (closed := closed_for(self)) < _CLOSED_S:
             time.sleep(_LOOK_S)
         if not closed:
             return ""
         self._doubtful = True
         return "The link to the firmware is closed"
-
-    def _closed_for(self) -> float:
-        """Return how long the link to the firmware has been closed, s; 0 where nobody knows."""
-        for slave in self._slaves:
-            ask: Callable[[], float] | None = getattr(slave, "closedFor", None)
-            if ask is not None:
-                return ask()
-        return 0.0
 
     def _head(self, transaction: Transaction) -> tuple[int, ...]:
         """Return the words that the request begins with and the response repeats."""
@@ -264,7 +257,7 @@ class SrpClient(Master, StreamSlave, Slave):
         """End the accesses under way when their link broke; else those whose response was lost time out."""
         if gap.reason == BROKEN:
             self._doubtful = True
-            if self._closed_for():  # else it is open again, and some may be of now
+            if closed_for(self):  # else it is open again, and some may be of now
                 self._fail_all("The link to the firmware broke")
 
     def _take(self, payload: bytes | bytearray | memoryview, error: int) -> None:

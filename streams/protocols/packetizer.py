@@ -16,9 +16,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sapwood.errors import StreamError
 from sapwood.streams.batch import FrameBatch
 from sapwood.streams.counters import StageCounters
@@ -26,7 +23,7 @@ from sapwood.streams.fifo import Fifo
 from sapwood.streams.frame import Frame
 from sapwood.streams.framequeue import QUEUE_BYTES, Policy
 from sapwood.streams.gap import Gap
-from sapwood.streams.link import Master, Slave, downstream, drain
+from sapwood.streams.link import Master, Slave, closed_for, downstream, drain
 from sapwood.streams.protocols.packetizer_assembly import HELD_BYTES, Received
 from sapwood.streams.protocols.packetizer_v1 import DecoderV1, EncoderV1
 from sapwood.streams.protocols.packetizer_v2 import DecoderV2, EncoderV2
@@ -74,14 +71,6 @@ class Transport(Master, Slave):
         """Return whether so many packets can be taken without waiting for a receiver."""
         return self._core._has_room(packets, nbytes)
 
-    def _closed_for(self) -> float:
-        """Return how long the link of the transport has been closed, s; 0 where nobody knows."""
-        for slave in self._slaves:
-            ask: Callable[[], float] | None = getattr(slave, "closedFor", None)
-            if ask is not None:
-                return ask()
-        return 0.0
-
     def _drain(self, deadline: float) -> bool:
         return self._core._drain_received(deadline)
 
@@ -128,7 +117,7 @@ class Application(Slave):
 
     def closedFor(self) -> float:
         """Return how long the link that packets go by has been closed, s; 0 while it is open."""
-        return self._core._transport._closed_for()
+        return closed_for(self._core._transport)
 
     @property
     def received(self) -> Received:
@@ -145,17 +134,10 @@ class Application(Slave):
 
     def _acceptBatch(self, batch: FrameBatch) -> None:
         self.counters.accept(len(batch), batch.nbytes)
-        batch = self._keep(batch, batch.error == 0, "error")
-        batch = self._keep(batch, batch.size > 0, "empty")
+        batch = self.counters.keep(batch, batch.error == 0, "error")
+        batch = self.counters.keep(batch, batch.size > 0, "empty")
         if len(batch) and not self._core._send(batch, self.dest):
             self.counters.drop("stopped", len(batch), batch.nbytes)
-
-    def _keep(self, batch: FrameBatch, mask: NDArray[np.bool_], reason: str) -> FrameBatch:
-        if mask.all():
-            return batch
-        kept = batch[mask]
-        self.counters.drop(reason, len(batch) - len(kept), batch.nbytes - kept.nbytes)
-        return kept
 
     def _acceptGap(self, gap: Gap) -> None:
         """Nothing: packets have no way to tell of lost frames."""

@@ -9,7 +9,6 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sapwood.errors import StreamError
 from sapwood.streams.batch import FrameBatch
@@ -288,8 +287,8 @@ class _Link(RssiSettings):
     def _offer_batch(self, batch: FrameBatch) -> None:
         """Take payloads of the application, waiting for room."""
         self.counters.accept(len(batch), batch.nbytes)
-        batch = self._keep(batch, batch.error == 0, "error")
-        batch = self._keep(batch, batch.size > 0, "empty")
+        batch = self.counters.keep(batch, batch.error == 0, "error")
+        batch = self.counters.keep(batch, batch.size > 0, "empty")
         most = self.maxPayload()
         fits = batch.size <= most
         if fits.all():
@@ -298,13 +297,6 @@ class _Link(RssiSettings):
         self._queue(batch[fits], int(np.count_nonzero(fits)), most)
         large = batch.size[~fits]
         self._refuse(len(large), int(large.sum()), int(large.max()))
-
-    def _keep(self, batch: FrameBatch, mask: NDArray[np.bool_], reason: str) -> FrameBatch:
-        if mask.all():
-            return batch
-        kept = batch[mask]
-        self.counters.drop(reason, len(batch) - len(kept), batch.nbytes - kept.nbytes)
-        return kept
 
     def _refuse(self, count: int, nbytes: int, largest: int) -> None:
         self.counters.drop("oversize", count, nbytes)
