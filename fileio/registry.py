@@ -15,7 +15,7 @@ from sapwood.fileio.formats import MAGIC, NO, Format, PathLike, Reader, Report, 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["create", "detect", "find", "formats", "open", "recover", "register", "verify"]
+__all__ = ["by_ending", "create", "detect", "find", "formats", "open", "recover", "register", "verify"]
 
 GROUP = "sapwood.formats"
 HEAD_BYTES = 4096  # what `Format.detect` is shown of a file

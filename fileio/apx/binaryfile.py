@@ -27,7 +27,7 @@ from sapwood.fileio.mapped import MappedFile
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["AstroPixBinaryFile", "apx_open", "sanitize_path"]
+__all__ = ["SUFFIX", "AstroPixBinaryFile", "apx_open", "sanitize_path"]
 
 _LOG = logging.getLogger("sapwood.fileio")
 

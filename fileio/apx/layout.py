@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from sapwood.fileio.apx.errors import ApxError
 
-__all__ = ["IDLE", "LAYOUT_3", "LAYOUT_4", "LAYOUT_QUAD", "PADDING", "HitColumn", "HitLayout", "reverse_bits"]
+__all__ = [
+    "IDLE",
+    "LAYOUT_3",
+    "LAYOUT_4",
+    "LAYOUT_QUAD",
+    "PADDING",
+    "ROLLOVER",
+    "HitColumn",
+    "HitLayout",
+    "reverse_bits",
+]
 
 IDLE, PADDING = 0xBC, 0xFF
 ROLLOVER = 1 << 17  # of the time stamps of AstroPix 4, ticks

@@ -29,6 +29,7 @@ __all__ = [
     "AstroPix4Readout",
     "Source",
     "Target",
+    "read_exactly",
     "stripped",
     "uid_to_readout_class",
 ]

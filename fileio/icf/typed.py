@@ -18,6 +18,9 @@ from sapwood.fileio.icf.triggers import TriggerPacket
 from sapwood.fileio.icf.writer import RawObjectWriterBase
 
 __all__ = [
+    "LOG",
+    "TIMESTAMP",
+    "TRIGGER",
     "TYPES",
     "DataReader",
     "FrameWriter",
@@ -29,6 +32,7 @@ __all__ = [
     "TimestampWriter",
     "TriggerReader",
     "TriggerWriter",
+    "type_header",
     "type_of",
 ]
 

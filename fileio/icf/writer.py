@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sapwood.streams import FrameBatch
 
-__all__ = ["RawObjectWriterBase", "RawObjectWriterV0", "RawObjectWriterV1"]
+__all__ = ["BUNCH_BYTES", "RawObjectWriterBase", "RawObjectWriterV0", "RawObjectWriterV1"]
 
 BUNCH_BYTES = 1_000_000
 _GROUP_BYTES = 256 << 10  # protocol 0: objects written by one call

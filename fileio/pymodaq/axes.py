@@ -13,7 +13,7 @@ from sapwood.fileio.pymodaq.data_errors import AxisError
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Axis"]
+__all__ = ["Axis", "axes_of_index"]
 
 
 class Axis:

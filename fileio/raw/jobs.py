@@ -16,7 +16,7 @@ from sapwood.fileio.raw.errors import OutSpecError
 if TYPE_CHECKING:
     from sapwood.fileio.raw.library import RawBufferLibrary
 
-__all__ = ["BytesRead", "Outcome", "check_outputs", "make_job", "run_job"]
+__all__ = ["FAILED", "SKIPPED", "BytesRead", "Outcome", "check_outputs", "make_job", "run_job"]
 
 BytesRead = Callable[[str, int, int], None]  # an input, bytes read of it, all its bytes
 

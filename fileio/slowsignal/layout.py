@@ -13,6 +13,7 @@ from sapwood.fileio.icf.readout import MODULES, PIXELS
 
 __all__ = [
     "GROUP",
+    "GROUP_TITLE",
     "READOUT",
     "ROOT_TITLE",
     "TELESCOPE",

@@ -15,7 +15,7 @@ from sapwood.errors import AccessDenied, RemoteError
 if TYPE_CHECKING:
     from sapwood.remote import RemoteClient
 
-__all__ = ["connect", "execute", "get", "server_options", "set_value", "tree"]
+__all__ = ["Address", "AddressType", "connect", "execute", "get", "server_options", "set_value", "tree"]
 
 DEFAULT_HOST = "localhost"
 DEFAULT_PORT = 9500

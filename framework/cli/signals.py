@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["StopRequest", "Terminated", "noted_interrupt", "stop_request", "terminable"]
+__all__ = ["SIGNALS", "StopRequest", "Terminated", "noted_interrupt", "stop_request", "terminable"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 CHECK_S = 0.05  # how often a condition is looked at

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sapwood.fileio.raw.errors import BadStreamError
 
-__all__ = ["MAGIC", "Channel", "LlamaConfig", "channel_id", "is_llama", "read_config"]
+__all__ = ["MAGIC", "Channel", "Layout", "LlamaConfig", "channel_id", "is_llama", "read_config"]
 
 MAGIC = 0x4972414C
 _HEADER = np.dtype(

@@ -12,7 +12,10 @@ from sapwood.fileio.raw.source import Source
 from sapwood.streams.windows import windows
 
 __all__ = [
+    "LONG_ID",
     "MAX_WORDS",
+    "SHORT",
+    "SHORT_ID",
     "Walk",
     "find_packets",
     "is_orca",
