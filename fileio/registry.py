@@ -218,8 +218,8 @@ def open(path: PathLike, format: str | None = None, **options: Any) -> Reader:
     format
         Its name, see `formats`; found by looking at the file when left out.
     options
-        ``single=True``: the file `path` alone, not the parts that follow it. Others are those of the
-        format, for example ``config_channel`` for Rogue files.
+        ``single=True``, for formats whose recordings may have parts: the file `path` alone, not those
+        that follow it. Others are those of the format, for example ``config_channel`` for Rogue files.
 
     Raises
     ------

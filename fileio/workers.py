@@ -71,8 +71,15 @@ def ahead(jobs: Iterable[Callable[[], T]], depth: int = WORKERS + 1) -> Iterator
         for job in jobs:
             waiting.append(submit(job))
             if len(waiting) > depth:
-                yield waiting.popleft().result()
+                yield _taken(waiting)
         while waiting:
-            yield waiting.popleft().result()
+            yield _taken(waiting)
     finally:
         wait([future for future in waiting if not future.cancel()], _END_S)
+
+
+def _taken(waiting: deque[Future[T]]) -> T:
+    """Return the first result, which leaves the queue when it is there: an interrupt may come before."""
+    result = waiting[0].result()
+    waiting.popleft()
+    return result

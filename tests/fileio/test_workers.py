@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+
+import pytest
 
 from sapwood.fileio.workers import ahead
 
@@ -33,4 +36,18 @@ def test_nothing_is_under_way_after_an_early_end() -> None:
     may_end.set()
     closing.join(WAIT_S)
     assert not closing.is_alive()
+    assert ended == [True]
+
+
+def test_nothing_is_under_way_after_an_interrupt() -> None:
+    """Ctrl-C comes while the reader waits for the first result."""
+    ended = []
+
+    def interrupted() -> None:
+        signal.raise_signal(signal.SIGINT)
+        threading.Event().wait(0.2)  # so long does it go on
+        ended.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        next(ahead([interrupted], depth=0))
     assert ended == [True]
