@@ -41,10 +41,11 @@ def test_nothing_is_under_way_after_an_early_end() -> None:
 
 def test_nothing_is_under_way_after_an_interrupt() -> None:
     """Ctrl-C comes while the reader waits for the first result."""
-    ended = []
+    ended, waiting = [], threading.main_thread().ident
+    assert waiting is not None
 
     def interrupted() -> None:
-        signal.raise_signal(signal.SIGINT)
+        signal.pthread_kill(waiting, signal.SIGINT)
         threading.Event().wait(0.2)  # so long does it go on
         ended.append(True)
 
