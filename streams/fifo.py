@@ -86,6 +86,7 @@ class Fifo(Master, Slave):
         self._starting = threading.Lock()
         self._worker: threading.Thread | None = None
         self._clearedAt = 0
+        self._stalled: Callable[[], None] | None = None
         self._end_with_owner()
 
     def _end_with_owner(self) -> None:
@@ -169,7 +170,15 @@ class Fifo(Master, Slave):
 
     def onStall(self, function: Callable[[], None]) -> None:
         """Have `function` called when a sender has waited for room for a second, in its thread."""
-        self._queue.stalled = function
+        self._stalled = function
+        owner = weakref.ref(self)  # the thread holds the queue, and is to end when nobody holds this Fifo
+
+        def tell() -> None:
+            fifo = owner()
+            if fifo is not None and fifo._stalled is not None:
+                fifo._stalled()
+
+        self._queue.stalled = tell
 
     def flow(self) -> Flow:
         """Return the frames accepted, passed on, held and dropped, all at one instant."""

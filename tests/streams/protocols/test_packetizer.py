@@ -7,7 +7,8 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -545,3 +546,20 @@ def test_packets_of_another_version_are_told_as_such(new_core: Any, caplog: pyte
     [packet] = packets_of(new_core, 2, bytes(8))
     new_core(1).transport()._acceptFrame(packet)
     assert "{'version': 1}. Does the other end speak another version?" in caplog.text
+
+
+def test_a_forgotten_packetizer_ends_its_threads(collect: Callable[[], int]) -> None:
+    near, far, sink, source = CoreV2(True, True, True), CoreV2(True, True, True), Slave(), Master()
+    near.transport() >> far.transport()
+    far.application(1) >> sink
+    source >> near.application(1)
+    source._sendFrame(Frame(b"12345678"))
+    assert far.transport()._drain(time.monotonic() + WAIT_S)
+    worker = far.application(1).queue._worker
+    gone = weakref.ref(far)
+    del near, far, source
+    collect()
+    assert gone() is None
+    assert worker is not None
+    worker.join(WAIT_S)
+    assert not worker.is_alive()
