@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -40,15 +42,32 @@ def test_nothing_is_under_way_after_an_early_end() -> None:
 
 
 def test_nothing_is_under_way_after_an_interrupt() -> None:
-    """Ctrl-C comes while the reader waits for the first result."""
-    ended, waiting = [], threading.main_thread().ident
-    assert waiting is not None
+    """Ctrl-C comes while the reader waits for a result."""
+    asked, ended, reader = threading.Event(), [], threading.main_thread().ident
+    assert reader is not None
 
-    def interrupted() -> None:
-        signal.pthread_kill(waiting, signal.SIGINT)
+    def interrupting() -> None:
+        assert asked.wait(WAIT_S)
+        while "result" not in _calls(reader):
+            threading.Event().wait(0.001)
+        threading.Event().wait(0.05)  # it sleeps: a signal before would be heard at the end of the job only
+        signal.pthread_kill(reader, signal.SIGINT)
         threading.Event().wait(0.2)  # so long does it go on
         ended.append(True)
 
+    def jobs() -> Iterator[Callable[[], None]]:
+        yield interrupting
+        asked.set()
+
     with pytest.raises(KeyboardInterrupt):
-        next(ahead([interrupted], depth=0))
+        next(ahead(jobs(), depth=1))
     assert ended == [True]
+
+
+def _calls(thread: int) -> list[str]:
+    """Return the names of the functions that a thread is in."""
+    names, frame = [], sys._current_frames().get(thread)
+    while frame is not None:
+        names.append(frame.f_code.co_name)
+        frame = frame.f_back
+    return names
