@@ -225,33 +225,44 @@ def test_a_batch_is_taken_as_its_segments_are_one_by_one() -> None:
     assert seen[0][2].dropped == {"duplicate": 1, "window": 1}
 
 
-STEPS = st.tuples(
-    st.sampled_from([1] * 12 + [0, 2, 3, -1, 40, 128, 200]),  # from one number to the next
-    st.sampled_from([0] * 12 + [1, 2, 5, 90, 255]),  # further acknowledged
-    st.sampled_from([ACK] * 12 + [ACK | BUSY, ACK | NULL, ACK | RST, 0]),
-    st.sampled_from([b"data"] * 12 + [b"", b"more data"]),
+# Segments: from the last number to the first of these, how many, further acknowledged, flags, payload
+PLAIN = st.tuples(
+    st.just(1), st.integers(1, 12), st.sampled_from([0, 0, 1, 3]), st.just(ACK), st.just(b"data")
+)
+ODD = st.tuples(
+    st.sampled_from([1, 1, 1, 0, 2, 3, -1, -20, 40, 128]),
+    st.integers(1, 3),
+    st.sampled_from([0, 0, 2, 90, 255]),
+    st.sampled_from([ACK, ACK, ACK | BUSY, ACK | NULL, ACK | RST, 0]),
+    st.sampled_from([b"data", b"more data", b""]),
 )
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.lists(STEPS, min_size=1, max_size=20), min_size=1, max_size=12), st.integers(0, 3))
+@given(
+    st.lists(st.lists(PLAIN | PLAIN | ODD, min_size=1, max_size=4), min_size=1, max_size=16),
+    st.integers(0, 3),
+)
 def test_any_batches_are_taken_as_their_segments_are_one_by_one(
-    batches: list[list[tuple[int, int, int, bytes]]], busy: int
+    batches: list[list[tuple[int, int, int, int, bytes]]], busy: int
 ) -> None:
     seen = []
     for batched in (False, True):
         wire = Wire().open()
         wire.batched = batched
         number, acknowledged, log = 100, 100, []
-        for turn, steps in enumerate(batches):
+        for turn, pieces in enumerate(batches):
             if wire.server.room > 4:
                 wire.send(1, *numbered(turn, 4))
             segments = []
-            for step, further, flags, payload in steps:
-                number, acknowledged = (number + step) & 0xFF, (acknowledged + further) & 0xFF
-                segments.append(encode(flags, number, acknowledged) + payload)
+            for step, count, further, flags, payload in pieces:
+                number, acknowledged = number + step - 1, acknowledged + further
+                for _ in range(count):
+                    number += 1
+                    segments.append(encode(flags, number & 0xFF, acknowledged & 0xFF) + payload)
             wire.receive(1, segments)
             wire.server.set_busy(bool(busy and turn % (busy + 1) == busy))
+            log.append(wire.server.deadline())
             wire.flush(1)
             log.append((wire.server.state, wire.server.under_way, wire.server.lost, wire.server.deadline()))
         seen.append((wire.received[1], wire.log, wire.server.counters, log))
