@@ -17,11 +17,19 @@ import click
 from sapwood.cli.failure import Failure, Unreadable, interruption
 from sapwood.cli.signals import Terminated
 
-__all__ = ["PATIENCE_S", "go_on_in_child"]
+__all__ = ["PATIENCE_S", "allow_children", "go_on_in_child"]
 
 PATIENCE_S = 3.0  # how long a child that is asked to stop may take
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
+
+_allowed = False
+
+
+def allow_children() -> None:
+    """Let commands begin children: this process does nothing else than its command, and ends with it."""
+    global _allowed
+    _allowed = True
 
 
 def go_on_in_child(path: str, out: str | None = None) -> None:
@@ -29,8 +37,8 @@ def go_on_in_child(path: str, out: str | None = None) -> None:
 
     It returns in the child, which does and prints everything. Here the command ends as the child does,
     or as with an unreadable file when the library crashes. The child ends with this process, also when
-    that is killed. Nothing happens where the output is captured within this process, or other threads
-    run.
+    that is killed. Nothing happens in a program that calls the command line, whose rest would be run
+    twice; where the output is captured within this process; and where other threads run.
 
     Parameters
     ----------
@@ -42,7 +50,8 @@ def go_on_in_child(path: str, out: str | None = None) -> None:
     Exit, Unreadable, Failure, Interrupted
         Always, where a child was begun.
     """
-    if not _may_be_hdf5(path) or threading.active_count() > 1 or not _is_real_output():
+    alone = _allowed and threading.active_count() == 1 and _is_real_output()
+    if not alone or not _may_be_hdf5(path):
         return
     sys.stdout.flush()
     sys.stderr.flush()

@@ -17,6 +17,7 @@ from sapwood.cli.board import board
 from sapwood.cli.demo import demo
 from sapwood.cli.failure import FailingGroup
 from sapwood.cli.file import file
+from sapwood.cli.isolated import allow_children
 from sapwood.cli.logs import log_to_stderr
 from sapwood.cli.raw import raw
 from sapwood.cli.record import record
@@ -49,5 +50,6 @@ for command in (demo, run, board, record, tree, get, set_value, execute, watch, 
 
 def main() -> None:
     """Run the command line with the arguments of this process, then exit."""
+    allow_children()
     atexit.register(gc.freeze)  # the last thing done: nobody need look for garbage in all that was imported
     cli(prog_name="sapwood")

@@ -93,6 +93,21 @@ def test_a_child_that_somebody_killed_says_nothing_of_the_file(file: Path) -> No
     assert run("killed", "info", file) == (1, "", told)
 
 
+EMBEDDED = """
+import sys
+from sapwood.cli.main import cli
+
+cli(["file", "info", sys.argv[1]], standalone_mode=False)
+print("goes on", flush=True)
+"""
+
+
+def test_a_program_that_calls_a_command_goes_on_once(file: Path) -> None:
+    command = [sys.executable, "-c", EMBEDDED, str(file)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert ran.stdout.count("goes on") == 1
+
+
 def test_a_command_that_is_killed_leaves_no_child(file: Path) -> None:
     with begin("hang", "info", file) as command:
         assert command.stdout is not None
