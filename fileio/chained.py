@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sapwood.errors import FileError, RecordingExists
+from sapwood.errors import FileError, FormatError, RecordingExists
 from sapwood.fileio.chain import missing_part
 from sapwood.fileio.formats import CHUNK_BYTES, CLEAN, LOSS, UNREADABLE, Format, PathLike, Reader, Report
 from sapwood.fileio.recording.parts import part_path
@@ -96,9 +96,9 @@ class ChainedReader(Reader):
     def _joined(self) -> dict[str, TableInfo]:
         self._looked_at(len(self.files) - 1)
         found: dict[str, TableInfo] = {}
-        for part in self._parts:
+        for file, part in zip(self.files, self._parts, strict=True):
             for name, info in part.tables.items():
-                found[name] = _joined(found[name], info) if name in found else info
+                found[name] = _joined(found[name], info, file) if name in found else info
         return found
 
     def chunks(
@@ -174,19 +174,36 @@ def _missing(files: Sequence[PathLike]) -> list[str]:
     return [] if missing is None else [f"{missing}: this part is missing, later ones are there"]
 
 
-def _joined(one: TableInfo, other: TableInfo) -> TableInfo:
-    """Return the description of the rows of `one` and then those of `other`."""
+def _joined(one: TableInfo, other: TableInfo, file: str) -> TableInfo:
+    """Return the description of the rows of `one` and then those of `other`, which is in `file`."""
     columns = dict(one.columns)
     for name, column in other.columns.items():
-        columns[name] = _wider(columns[name], column) if name in columns else column
+        try:
+            columns[name] = _wider(columns[name], column) if name in columns else column
+        except TypeError as error:
+            raise FormatError(
+                f"Column {name} of table {one.name} is of another type than in the parts before",
+                file=file,
+                expected=columns[name].dtype,
+                seen=column.dtype,
+                hint="Open the parts one by one.",
+            ) from error
     return replace(one, rows=one.rows + other.rows, columns=columns)
 
 
 def _wider(one: ColumnInfo, other: ColumnInfo) -> ColumnInfo:
     """Return what holds the values of both; the bytes of ragged columns add up."""
-    dtype = np.promote_types(one.dtype, other.dtype)
+    dtype = _common(one.dtype, other.dtype)
     values = None if one.values is None else one.values + (other.values or 0)
     return replace(one, dtype=dtype, values=values)
+
+
+def _common(one: np.dtype[Any], other: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type that holds the values of both; a `TypeError` where none holds all of them."""
+    dtype = np.promote_types(one, other)
+    if dtype.kind in "fc" and any(kind.kind in "iu" and kind.itemsize == 8 for kind in (one, other)):
+        raise TypeError("integers of 64 bits are no floats")
+    return dtype
 
 
 def _fitted(chunk: Table, whole: TableInfo) -> Table:

@@ -246,6 +246,29 @@ def test_a_hit_that_is_split_over_two_parts(tmp_path: Path) -> None:
         assert reader.info()["tables"]["hits"] == hits - 2
 
 
+@pytest.mark.parametrize(
+    ("first", "second"), [("i8", "u8"), ("i4", "c16"), ("u1", "i1"), ("f4", "i4"), ("f8", "i8")]
+)
+def test_parts_whose_columns_have_other_types(tmp_path: Path, first: str, second: str) -> None:
+    """No value changes: what no type holds is refused."""
+    pytest.importorskip("h5py")
+    path, values = tmp_path / "run.lh5", {first: np.array([1, 2], first), second: np.array([3, 4], second)}
+    for number, kind in enumerate((first, second), 1):
+        with fileio.lh5.LH5Store() as store:
+            table = fileio.lh5.Table({"x": fileio.lh5.Array(values[kind])})
+            store.write(table, "raw", tmp_path / "part.lh5")
+        os.rename(tmp_path / "part.lh5", f"{path}.{number}")
+    with fileio.open(path) as reader:
+        if second in ("u8", "i8"):
+            with pytest.raises(FormatError, match="another type") as told:
+                reader.tables()
+            assert told.value.file == f"{path}.2"
+            return
+        found = [chunk["x"].values for chunk in reader.chunks("raw")]
+        assert found[0].dtype == found[1].dtype
+        np.testing.assert_array_equal(np.concatenate(found), [1, 2, 3, 4])
+
+
 def test_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         fileio.open(tmp_path / "none.sof", format="icf")
