@@ -226,6 +226,7 @@ def test_a_batch_is_taken_as_its_segments_are_one_by_one() -> None:
 
 
 # Segments: from the last number to the first of these, how many, further acknowledged, flags, payload
+Piece = tuple[int, int, int, int, bytes]
 PLAIN = st.tuples(
     st.just(1), st.sampled_from([1, 5, 9, 40]), st.sampled_from([0, 0, 1, 3]), st.just(ACK), st.just(b"data")
 )
@@ -238,13 +239,24 @@ ODD = st.tuples(
 )
 
 
+def late(ahead: int, behind: int) -> list[list[Piece]]:
+    """Return a batch of segments that come too early, then one from the missing one on."""
+    missing = [(-ahead, behind, 0, ACK, b"data"), (ahead + 2 - behind, 1, 0, ACK, b"next")]
+    return [[(2, ahead, 0, ACK, b"data")], missing]
+
+
+BATCHES = st.lists(
+    st.lists(PLAIN | PLAIN | ODD, min_size=1, max_size=4).map(lambda pieces: [pieces])
+    | st.builds(late, st.integers(1, 6), st.integers(1, 6)),
+    min_size=1,
+    max_size=16,
+).map(lambda groups: list(itertools.chain.from_iterable(groups)))
+
+
 @settings(max_examples=200, deadline=None)
-@given(
-    st.lists(st.lists(PLAIN | PLAIN | ODD, min_size=1, max_size=4), min_size=1, max_size=16),
-    st.integers(0, 3),
-)
+@given(BATCHES, st.integers(0, 3))
 def test_any_batches_are_taken_as_their_segments_are_one_by_one(
-    batches: list[list[tuple[int, int, int, int, bytes]]], busy: int
+    batches: list[list[Piece]], busy: int
 ) -> None:
     seen = []
     for batched in (False, True):
