@@ -6,8 +6,6 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from sapwood.errors import FileError
 from sapwood.fileio.formats import PathLike
 from sapwood.fileio.hdf5 import open_h5
@@ -15,7 +13,7 @@ from sapwood.fileio.hdf5faults import close_written
 from sapwood.fileio.lh5.columns import from_table
 from sapwood.fileio.lh5.nodes import full_name
 from sapwood.fileio.lh5.writing import ObjectWriter
-from sapwood.fileio.table import Column, ColumnInfo, Table, TableInfo
+from sapwood.fileio.table import Table, TableInfo
 
 __all__ = ["Lh5Sink"]
 
@@ -74,7 +72,7 @@ class Lh5Sink:
             return
         for name, info in self._announced.items():
             if name not in self._attributes:
-                self.write(Table(name, {key: _empty(column) for key, column in info.columns.items()}))
+                self.write(info.empty())
         self._writer.flush()
         self.abort()
 
@@ -82,9 +80,3 @@ class Lh5Sink:
         """Close the file as it is."""
         self._writer = None
         close_written(self._file)
-
-
-def _empty(info: ColumnInfo) -> Column:
-    values = np.zeros((0, *info.shape), info.dtype)
-    none = np.zeros(0, np.int64)
-    return Column(values) if info.values is None else Column(values, none, none)
