@@ -34,9 +34,8 @@ def startTransactions(blocks: Iterable[Block], type: int, *, force: bool = False
     together, neighbours = _Together(), _Neighbours(type)
     try:
         for block in blocks:
-            if (
-                block._transaction is not None
-            ):  # of an access that is waited for now, and is to be sent before
+            before = block._transaction
+            if before is not None and not before.ended:  # it is waited for now, and is to be sent before
                 together.send()
                 neighbours.send()
             with block.lock:
@@ -68,7 +67,8 @@ class _Together:
         if block._slave is not self._slave:
             self.send()
             self._slave, self._many = block._slave, many_accesses(block._slave)
-        if self._many is None or block._direct is not None or block._high - block._low > _SMALL:
+        most = min(_SMALL, block._limit)
+        if self._many is None or block._direct is not None or block._high - block._low > most:
             return False
         self._accesses.append(block._new_transaction())
         if len(self._accesses) == _MOST:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sapwood.errors import BusError, BusTimeout
-from sapwood.memory import Emulate, Read, SrpV3, SrpV3Emulation, Verify, Write, startTransactions
+from sapwood.memory import Emulate, Hub, Read, SrpV3, SrpV3Emulation, Verify, Write, startTransactions
 from sapwood.streams import Frame, FrameBatch, Slave
 
 
@@ -279,6 +279,24 @@ def test_small_accesses_leave_together_over_srp_and_large_ones_alone(build, spec
         run(blocks, kind)
         assert [len(load) for load in link.loads] == [64, 6, 1, 3]
     assert [block.fields[0].get() for block in blocks] == list(range(74))
+
+
+def test_blocks_whose_last_access_is_answered_leave_together_without_a_wait_between(build, spec) -> None:
+    client = SrpV3()
+    link = over_srp(client)
+    blocks = build(client, *(spec(f"r{i}", 0x1000 * i) for i in range(70)))
+    startTransactions(blocks, Write, force=True)
+    run(blocks, Verify)
+    assert [len(load) for load in link.loads] == [64, 6, 64, 6]
+
+
+def test_accesses_larger_than_a_hub_takes_are_split_over_srp_too(build, spec) -> None:
+    client, hub = SrpV3(), Hub(0, 4, 64)
+    link = over_srp(client)
+    hub >> client
+    (block,) = build(hub, spec("a", 0, bits=8 * 128))
+    run([block], Read)
+    assert addresses(requests(link)) == [0, 64]
 
 
 def test_a_block_named_twice_is_waited_for_in_between(build, spec) -> None:
