@@ -290,10 +290,11 @@ class _Link(RssiSettings):
         batch = self.counters.keep(batch, batch.error == 0, "error")
         batch = self.counters.keep(batch, batch.size > 0, "empty")
         most = self.maxPayload()
-        fits = batch.size <= most
-        if fits.all():
-            self._queue(batch, len(batch), most)
+        largest = int(batch.size.max()) if len(batch) else 0
+        if largest <= most:
+            self._queue(batch, len(batch), largest)
             return
+        fits = batch.size <= most
         self._queue(batch[fits], int(np.count_nonzero(fits)), most)
         large = batch.size[~fits]
         self._refuse(len(large), int(large.sum()), int(large.max()))
