@@ -81,17 +81,11 @@ def open_h5(path: PathLike, mode: str = "r", **options: Any) -> Any:
             with contextlib.suppress(OSError, ValueError, RuntimeError):
                 return h5py().File(name, mode, **options, swmr=True)
         cause = refusal(error) or error
-        if not there and mode != "r":
-            _remove_empty(name)
+        if not (there or mode in ("r", "r+") or isinstance(cause, FileExistsError | BlockingIOError)):
+            with contextlib.suppress(OSError):
+                os.unlink(name)  # the disk took its name, and hardly more; it is of no other process
         seen = getattr(cause, "strerror", None) or str(cause)
         raise FileError(f"Failed to open HDF5 file: {name}", file=name, seen=seen) from cause
-
-
-def _remove_empty(path: str) -> None:
-    """Remove a new file of which the disk took the name only; one that another process made stays."""
-    with contextlib.suppress(OSError):
-        if not os.path.getsize(path):
-            os.unlink(path)
 
 
 def _is_marked(path: str) -> bool:

@@ -91,12 +91,15 @@ def close_written(file: Any) -> None:
     """
     if not file or is_forsaken(file):
         return
+    path = file.filename
     try:
-        with refusal_told(file.filename):
+        with refusal_told(path):
             file.flush()
-    except Exception:
+    except Exception as error:
         forsake(file)
-        raise
+        if isinstance(error, FileError):
+            raise
+        raise FileError("The file could not be written", file=path, seen=str(error)) from error
     finally:  # an interrupt is no refusal
         if not is_forsaken(file):
             file.close()

@@ -9,7 +9,7 @@ from typing import Any
 from sapwood.errors import FileError
 from sapwood.fileio.formats import PathLike
 from sapwood.fileio.hdf5 import open_h5
-from sapwood.fileio.hdf5faults import close_written
+from sapwood.fileio.hdf5faults import close_written, refusal_told
 from sapwood.fileio.lh5.columns import from_table
 from sapwood.fileio.lh5.nodes import full_name
 from sapwood.fileio.lh5.writing import ObjectWriter
@@ -54,12 +54,13 @@ class Lh5Sink:
         obj = from_table(table)
         kept = self._attributes.setdefault(table.name, obj.getattrs())
         obj.attrs = {**kept, "datatype": obj.form_datatype()}
-        self._writer.append(obj, full_name("/", table.name), self._settings)
+        with refusal_told(self._path, self._file):
+            self._writer.append(obj, full_name("/", table.name), self._settings)
 
     def sync(self) -> None:
         """Hand everything written so far to the disk."""
         if self._writer is not None:
-            self._writer.flush()
+            self._flush(self._writer)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
             try:
                 os.fsync(descriptor)
@@ -73,8 +74,12 @@ class Lh5Sink:
         for name, info in self._announced.items():
             if name not in self._attributes:
                 self.write(info.empty())
-        self._writer.flush()
+        self._flush(self._writer)
         self.abort()
+
+    def _flush(self, writer: ObjectWriter) -> None:
+        with refusal_told(self._path, self._file):
+            writer.flush()
 
     def abort(self) -> None:
         """Close the file as it is."""

@@ -13,10 +13,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sapwood.errors import SapwoodError
+from sapwood.errors import FileError, SapwoodError
 from sapwood.fileio.formats import PathLike
 from sapwood.fileio.hdf5 import h5py, open_h5
-from sapwood.fileio.hdf5faults import close_written, forsake, refusal, refusal_told
+from sapwood.fileio.hdf5faults import close_written, forsake, is_forsaken, refusal, refusal_told
 from sapwood.fileio.lh5.errors import LH5EncodeError
 from sapwood.fileio.lh5.lgdo import LGDO
 from sapwood.fileio.lh5.nodes import full_name, is_dataset, member, rows_of, typed
@@ -48,11 +48,21 @@ class _Open:
     mode: str
     writer: ObjectWriter | None = None
 
+    def check(self) -> None:
+        if is_forsaken(self.file):
+            told = "The file could not be written, what was flushed before is in it"
+            raise FileError(told, file=self.file.filename)
+
+    def flush(self) -> None:
+        if self.writer is not None and self.file:
+            self.check()
+            with refusal_told(self.file.filename, self.file):
+                self.writer.flush()
+
     def close(self) -> None:
         try:
-            if self.writer is not None and self.file:
-                with refusal_told(self.file.filename):
-                    self.writer.flush()
+            if not is_forsaken(self.file):
+                self.flush()
         finally:
             close_written(self.file)
 
@@ -125,8 +135,9 @@ class LH5Store:
             and there.file
             and (wanted == "r" or (there.mode != "r" and wanted in ("a", "r+")))
         ):
-            if there.writer is not None and wanted == "r":
-                there.writer.flush()
+            there.check()
+            if wanted == "r":
+                there.flush()
             return there.file
         if there is not None:
             self.close(lh5_file)
@@ -166,7 +177,10 @@ class LH5Store:
         except SapwoodError:
             raise
         except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
-            cause = refusal(error) or error
+            refused = refusal(error)
+            if refused is not None:
+                forsake(file)
+            cause = refused or error
             raise LH5EncodeError(
                 "The file refuses what was written",
                 file=file.filename if file else lh5_file,
@@ -401,8 +415,7 @@ class LH5Store:
     def flush(self) -> None:
         """Make all open files whole: rows held in memory are written."""
         for one in self._files.values():
-            if one.writer is not None and one.file:
-                one.writer.flush()
+            one.flush()
 
     def close(self, lh5_file: File | None = None) -> None:
         """Close one file, or all."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sapwood.fileio.hdf5faults import refusal
 from sapwood.fileio.lh5 import datatype
 from sapwood.fileio.lh5.appender import Appender, ChunkQueue, cast
 from sapwood.fileio.lh5.array import Array
@@ -62,8 +63,9 @@ class ObjectWriter:
         before = self._queue.end
         try:
             self._append(_encoded(obj), path, keywords)
-        except Exception:
-            self._queue.drain()  # whoever gave the rows before is told nothing of them any more
+        except Exception as error:
+            if refusal(error) is None:
+                self._queue.drain()  # whoever gave the rows before is told nothing of them any more
             raise
         self._queue.drain(before if late else None)
 

@@ -223,6 +223,29 @@ def test_an_interrupt_while_chunks_are_packed_loses_none(tmp_path: Path, monkeyp
     assert np.array_equal(lh5.read("x", tmp_path / "run.lh5").nda, values)
 
 
+def test_a_file_that_the_disk_refused_is_not_written_any_more(tmp_path: Path, monkeypatch: Any) -> None:
+    def refused(_queue: Any) -> None:
+        raise OSError("file write failed: errno = 28, error message = 'No space left on device'")
+
+    values = lh5.ArrayOfEqualSizedArrays(nda=np.zeros((90, 3000), np.uint16))
+    store, full, other = lh5.LH5Store(keep_open=True), tmp_path / "full.lh5", tmp_path / "other.lh5"
+    store.write(values, "x", full)
+    store.flush()
+    with monkeypatch.context() as patched:
+        patched.setattr(appender.ChunkQueue, "_write_one", refused)
+        with pytest.raises(FileError) as told:
+            store.write(values, "x", full)
+    assert told.value.seen == "No space left on device"
+    with pytest.raises(FileError, match="could not be written"):
+        store.write(values, "x", full)
+    with pytest.raises(FileError, match="could not be written"):
+        store.read("x", full)
+    store.write(values, "x", other)
+    store.close(full)
+    store.close()
+    assert len(lh5.read("x", other)) == 90
+
+
 def test_all_files_are_closed_though_one_cannot_be(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(appender, "submit", Slow)
     store, values = lh5.LH5Store(keep_open=True, late=True), np.zeros((90, 3000), np.uint16)
