@@ -91,9 +91,9 @@ def _await(child: int, out: str | None) -> int:
         return os.waitpid(child, 0)[1]
     except (KeyboardInterrupt, Terminated) as stop:
         status = _end(child, signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+        _remove_rest(out)
         if os.WIFEXITED(status):  # it has told of it
             return status
-        _remove_rest(out)
         raise interruption(stop) from None
 
 
