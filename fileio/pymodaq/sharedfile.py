@@ -235,13 +235,14 @@ class SharedFile:
             if not live:
                 self._evict(True)
             self.handle.flush()
-        except BaseException:
+        except Exception:
             self._drop_rows(self._rows)
             hdf5faults.forsake(self.handle)
             raise
+        finally:  # an interrupt is no refusal: the file is written on
+            if not (live or hdf5faults.is_forsaken(self.handle)):
+                self._evict(False)
         self._written.clear()
-        if not live:
-            self._evict(False)
 
     def flush_if_changed(self) -> None:
         """Do the timed flush; a failure is kept and raised at the next change."""

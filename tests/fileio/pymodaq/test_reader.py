@@ -269,3 +269,40 @@ def test_files_on_read_only_media(golden_pymodaq, tmp_path) -> None:
     path.chmod(0o444)
     with fileio.open(path) as reader:
         assert reader.info()["tables"]
+
+
+def test_an_interrupt_while_the_file_is_flushed_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saver = H5SaverLowLevel("detector")
+    saver.init_file(tmp_path / "run.h5", new_file=True)
+    rows = np.arange(20.0).reshape(10, 2)
+    array = saver.add_array(
+        saver.add_det_group(saver.raw_group), "a", "data_enlargeable", data_shape=(2,),
+        array_type=np.float64, data_dimension="Data1D", enlargeable=True,
+    )  # fmt: skip
+    for row in rows[:5]:
+        array.append(row)
+    flush = h5py.File.flush
+
+    def interrupted(file: h5py.File) -> None:
+        flush(file)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(h5py.File, "flush", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            saver.flush()
+    for row in rows[5:]:
+        array.append(row)
+    saver.close_file()
+    shutil.copy(tmp_path / "run.h5", tmp_path / "copy.h5")  # what other processes see
+    with h5py.File(tmp_path / "copy.h5") as file:
+        found = next(file[path][...] for path in _arrays(file) if file[path].shape == (10, 2))
+    np.testing.assert_array_equal(found, rows)
+
+
+def _arrays(file: h5py.File) -> list[str]:
+    names: list[str] = []
+    file.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
+    return names
