@@ -116,19 +116,20 @@ def quick(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("benchmark_disable"))
 
 
-def test_small_file_in_a_fresh_process(
-    race: Callable[..., None], tmp_path: Path, quick: bool, peer: None
+@pytest.mark.parametrize(("events", "floor"), [(50, 7), (DIFFERENT, 8)], ids=["small", "large"])
+def test_a_fresh_process(
+    race: Callable[..., None], tmp_path: Path, quick: bool, peer: None, events: int, floor: float
 ) -> None:
-    file = tmp_path / "small.fcio"
-    file.write_bytes(stream(50))
+    file = tmp_path / "run.fcio"
+    file.write_bytes(stream(20 if quick else events))
     race(
-        "FCIO, 50 events, fresh process with import",
+        f"FCIO, {events} events, fresh process with import",
         lambda: runs(OURS_ONCE, file, tmp_path / "ours.lh5", compiled=tmp_path / "compiled"),
         (lambda: None) if quick else lambda: runs(PEER_ONCE, file, tmp_path / "peer.lh5"),
         named=PEER,
-        amount=1,
-        unit="files/s",
-        floor=7,
+        amount=file.stat().st_size / 1e6,
+        unit="MB/s",
+        floor=floor,
         rounds=3,
     )
 
