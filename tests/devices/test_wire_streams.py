@@ -206,7 +206,7 @@ def test_a_client_that_reads_nothing_loses_the_link_and_gets_bus_timeouts(
 @pytest.mark.parametrize("policy", ["drop_new", "block"])
 def test_a_board_stops_though_its_client_reads_nothing(policy: Any) -> None:
     stuck = Stuck()
-    with serving(policy=policy) as wire, tree(wire.port, timeout=2.0, policy="block") as root:
+    with serving(policy=policy) as wire, tree(wire.port, timeout=20.0, policy="block") as root:
         root.Board.application(0) >> stuck
         root.Board.Ch[0].Size.set(10_000)
         root.Board.Ch[0].Rate.set(0)
