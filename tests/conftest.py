@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import random
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -21,6 +22,9 @@ settings.register_profile(  # how fast the machine is, and how busy, decides abo
 )
 settings.register_profile("read-only", settings.get_profile("any machine"), database=None)
 settings.load_profile("any machine" if os.access(Path.cwd(), os.W_OK) else "read-only")
+
+# A shell's background job ignores Ctrl-C, and so would every process that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 PORTS = range(10_240, 32_000)  # below those that systems give to outgoing connections, and for port 0
