@@ -13,7 +13,17 @@ import numpy as np
 
 from sapwood.errors import FileError, FormatError, RecordingExists
 from sapwood.fileio.chain import missing_part
-from sapwood.fileio.formats import CHUNK_BYTES, CLEAN, LOSS, UNREADABLE, Format, PathLike, Reader, Report
+from sapwood.fileio.formats import (
+    CHUNK_BYTES,
+    CLEAN,
+    LOSS,
+    UNREADABLE,
+    Format,
+    PathLike,
+    Reader,
+    Report,
+    no_table,
+)
 from sapwood.fileio.recording.parts import part_path
 from sapwood.fileio.table import Column, ColumnInfo, Table, TableInfo
 from sapwood.streams import FrameBatch
@@ -113,9 +123,7 @@ class ChainedReader(Reader):
         """
         whole = self._joined.get(table)
         if whole is None:
-            raise FileError(
-                f"There is no table {table!r}", file=self.files[0], expected=", ".join(self._joined)
-            )
+            raise no_table(table, self.files[0], self._joined)
         row = 0
         for index, part in enumerate(self._parts):
             if table not in part.tables:

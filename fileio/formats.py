@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,6 +29,7 @@ __all__ = [
     "Reader",
     "Report",
     "Sink",
+    "no_table",
 ]
 
 PathLike = str | os.PathLike[str]
@@ -62,6 +63,11 @@ class Report:
     lost: int = 0
     torn_bytes: int = 0
     problems: list[str] = field(default_factory=list)
+
+
+def no_table(name: str, file: PathLike, there: Iterable[str]) -> FormatError:
+    """Return the error of a reader that is asked for a table its `file` does not hold."""
+    return FormatError(f"There is no table {name!r}", file=file, expected=", ".join(there))
 
 
 class Reader(Protocol):

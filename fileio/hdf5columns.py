@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.errors import FileError, FormatError
-from sapwood.fileio.formats import CHUNK_BYTES, LOSS, UNREADABLE, PathLike, Reader, Report
+from sapwood.fileio.formats import CHUNK_BYTES, LOSS, UNREADABLE, PathLike, Reader, Report, no_table
 from sapwood.fileio.hdf5 import open_h5
 from sapwood.fileio.hdf5faults import damage_told
 from sapwood.fileio.partfile import complete_file
@@ -119,9 +119,7 @@ class Hdf5ColumnsReader(Reader):
         """
         group = self._groups.get(table)
         if group is None:
-            raise FormatError(
-                f"There is no table {table!r}", file=self._path, expected=", ".join(self._groups)
-            )
+            raise no_table(table, self._path, self._groups)
         stop = group.rows if stop is None else min(stop, group.rows)
         with damage_told(self._path):
             step = max(nbytes // max(self._row_bytes(group), 1), 1)

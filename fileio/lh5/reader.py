@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sapwood.errors import FormatError
-from sapwood.fileio.formats import CHUNK_BYTES, PathLike, Reader
+from sapwood.fileio.formats import CHUNK_BYTES, PathLike, Reader, no_table
 from sapwood.fileio.hdf5 import open_h5
 from sapwood.fileio.lh5 import datatype
 from sapwood.fileio.lh5.columns import to_columns
@@ -119,9 +118,7 @@ class Lh5Reader(Reader):
         """
         info = self._infos.get(table.strip("/"))
         if info is None:
-            raise FormatError(
-                f"There is no table {table!r}", file=self._path, expected=", ".join(self._infos)
-            )
+            raise no_table(table, self._path, self._infos)
         first, last, _ = slice(start, stop).indices(info.rows)
         step = _rows_in(info, nbytes)
         for row in range(first, last, step):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from sapwood.errors import FormatError
-from sapwood.fileio.formats import CHUNK_BYTES, CLEAN, LOSS, PathLike, Reader, Report
+from sapwood.fileio.formats import CHUNK_BYTES, CLEAN, LOSS, PathLike, Reader, Report, no_table
 from sapwood.fileio.lh5.columns import ObjectTable
 from sapwood.fileio.raw.datastreamer import DataStreamer
 from sapwood.fileio.raw.orca.header import OrcaHeader
@@ -135,8 +135,7 @@ class RawReader(Reader):
         """
         info = next((one for one in self.tables() if one.name == table), None)
         if info is None:
-            expected = ", ".join(one.name for one in self.tables())
-            raise FormatError(f"There is no table {table!r}", file=self._path, expected=expected)
+            raise no_table(table, self._path, [one.name for one in self.tables()])
         first, last, _ = slice(start, stop).indices(info.rows)
         step, before = _rows_in(info, nbytes), 0
         if first >= last:
